@@ -1,0 +1,257 @@
+//! The words of the planner: what is wanted, what is there, what is remembered, what is to be done.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use locket_crds::id::{Fingerprint, ProjectName, ServiceName};
+use locket_crds::item::Item;
+use locket_crds::reference::SecretRef;
+use locket_crds::spec::{ComposeService, OnChange};
+use serde::{Deserialize, Serialize};
+
+/// A moment on the engine's clock: nanoseconds since 1970-01-01 UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+pub struct Time(pub u64);
+
+/// Validated intent. Only `validate` makes it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Desired {
+    /// The project.
+    pub project: ProjectName,
+    /// Services that get something from us.
+    pub services: BTreeMap<ServiceName, DesiredService>,
+    /// What we know of every service of the model.
+    pub model: BTreeMap<ServiceName, ComposeService>,
+}
+
+/// One service that gets something.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DesiredService {
+    /// Mount point in the container.
+    pub path: String,
+    /// Everything it is given.
+    pub items: Vec<Item>,
+    /// Every reference that its items use.
+    pub references: BTreeSet<SecretRef>,
+    /// The action, with all defaults applied.
+    pub on_change: OnChange,
+}
+
+/// Everything that one pass has seen, at one moment.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Observed {
+    /// Per service with secrets.
+    pub services: BTreeMap<ServiceName, ObservedService>,
+    /// Every container of the project, in any state; one-off containers (`compose run`) included.
+    pub containers: Vec<ObservedContainer>,
+    /// A gate is open on the project right now (`docker compose up` runs).
+    pub gate_open: bool,
+    /// The last time that somebody but us created, started, stopped or removed a container of this project.
+    pub last_compose_activity: Option<Time>,
+    /// The user has paused the project.
+    pub paused: bool,
+}
+
+/// One service's volume and what was made for it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ObservedService {
+    /// Its volume exists and the anchor mounts it.
+    pub mounted: bool,
+    /// The generation log, oldest first; the last entry is the current generation.
+    pub log: Vec<Published>,
+    /// The files of the current generation are as they were published.
+    pub intact: bool,
+    /// What rendering gave in this pass.
+    pub rendered: Rendered,
+}
+
+/// One entry of the generation log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    /// Sequence number, rising.
+    pub seq: u64,
+    /// Fingerprint of what was published.
+    pub fingerprint: Fingerprint,
+    /// When, by the engine machine's CLOCK_REALTIME.
+    pub at: Time,
+    /// When, by its CLOCK_BOOTTIME, nanoseconds.
+    pub boot: u64,
+}
+
+/// What rendering gave. The bytes stay outside of the planner; the handle names them.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum Rendered {
+    /// Not asked for: nothing has changed that could change it.
+    #[default]
+    Unchanged,
+    /// Complete and valid.
+    Ready {
+        /// What it would be published as.
+        fingerprint: Fingerprint,
+        /// Names the bytes for the executor.
+        handle: u64,
+        /// True when only mode or owner differ from the current generation, bytes and targets do not.
+        metadata_only: bool,
+        /// References whose value differs from the last published ones; for causes. May be empty when unknown.
+        changed: Vec<SecretRef>,
+    },
+    /// Something is wrong; nothing may be delivered.
+    Failed {
+        /// Bounded word: `NotFound`, `Denied`, `Unavailable`, `Invalid`, `EmptyValue`, `NotGranted`, `TemplateError`, …
+        reason: String,
+        /// For people, with file:line:column.
+        message: String,
+    },
+}
+
+/// A container's id.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ContainerId(pub String);
+
+/// One container of the project.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ObservedContainer {
+    /// Its id.
+    pub id: ContainerId,
+    /// Its name, without the slash.
+    pub name: String,
+    /// Its service.
+    pub service: ServiceName,
+    /// `com.docker.compose.container-number`.
+    pub number: u32,
+    /// Made by `docker compose run`.
+    pub oneoff: bool,
+    /// Mounts our volume of its service.
+    pub has_volume: bool,
+    /// Runs under our shim.
+    pub has_shim: bool,
+    /// What it is doing.
+    pub state: ContainerState,
+    /// `State.StartedAt`; `None` if it never started.
+    pub started_at: Option<Time>,
+    /// `State.FinishedAt`.
+    pub finished_at: Option<Time>,
+    /// Its healthcheck's word.
+    pub health: Health,
+    /// `RestartCount`.
+    pub restart_count: u64,
+    /// `State.ExitCode`.
+    pub exit_code: i64,
+    /// The answer of the last `Probe` of this incarnation, if one was made.
+    pub probed: Option<Probed>,
+    /// A long engine call of ours that is still under way on it.
+    pub operation: Option<Operation>,
+}
+
+/// `State.Status` of the engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the engine's own words")]
+pub enum ContainerState {
+    Created,
+    Running,
+    Paused,
+    Restarting,
+    Removing,
+    Exited,
+    Dead,
+}
+
+/// `State.Health.Status` of the engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the engine's own words")]
+pub enum Health {
+    None,
+    Starting,
+    Healthy,
+    Unhealthy,
+}
+
+/// What the process itself said about the generation it started with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Probed {
+    /// `LOCKET_GENERATION`.
+    Seq(u64),
+    /// It could not be read.
+    Unknown,
+}
+
+/// A long engine call of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    /// A stop that waits for the grace period.
+    Stopping,
+    /// A start.
+    Starting,
+    /// An exec hook.
+    Hook,
+}
+
+/// Knobs that are not part of the spec.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Policy {
+    /// A controller acts; a gate alone only delivers.
+    pub act: bool,
+    /// Quiet time after compose's last activity before anything is disrupted; default 5 s.
+    pub quiet: Duration,
+    /// First retry of a failing hook; doubles up to five minutes. Default 2 s.
+    pub hook_retry: Duration,
+}
+
+/// One effect: one engine or anchor call. None of them waits for a later state.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Write the new memory to the project volume. Always first; nothing follows it if it fails.
+    Remember,
+    /// Publish a rendered generation, if the sequence number is still `expect`.
+    Publish {
+        /// For which service.
+        service: ServiceName,
+        /// The rendered bytes.
+        handle: u64,
+        /// The current sequence number; 0 for none.
+        expect: u64,
+        /// Its fingerprint.
+        fingerprint: Fingerprint,
+    },
+    /// Publish the content of an older generation again, as a new one.
+    Restore {
+        /// For which service.
+        service: ServiceName,
+        /// Whose content.
+        seq: u64,
+        /// The current sequence number.
+        expect: u64,
+        /// Its fingerprint.
+        fingerprint: Fingerprint,
+    },
+    /// Ask the process which generation it started with.
+    Probe {
+        /// Which container.
+        container: ContainerId,
+    },
+    /// Stop with the container's own grace period.
+    Stop {
+        /// Which container.
+        container: ContainerId,
+    },
+    /// Start.
+    Start {
+        /// Which container.
+        container: ContainerId,
+    },
+    /// Send a signal.
+    Signal {
+        /// Which container.
+        container: ContainerId,
+        /// Name without `SIG`.
+        signal: String,
+    },
+    /// Run the hook.
+    Exec {
+        /// Which container.
+        container: ContainerId,
+        /// The command.
+        argv: Vec<String>,
+    },
+}
