@@ -1,0 +1,149 @@
+//! Images: looking at them, and importing our own binary as one.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bollard::query_parameters::{CreateImageOptions, RemoveImageOptions};
+use bytes::Bytes;
+use futures_util::TryStreamExt;
+use serde::Deserialize;
+
+use crate::client::{DEADLINE, Engine, found, of_bollard, within};
+use crate::containers::{Healthcheck, InspectedHealthcheck, null_is_default};
+use crate::error::{Error, Kind, Result};
+
+/// An import sends some megabytes, perhaps over ssh.
+const IMPORT_DEADLINE: Duration = Duration::from_secs(300);
+
+/// An image. Its environment is left out on purpose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// `sha256:…` of its configuration.
+    pub id: String,
+    /// `sha256:…` of each layer's tar, from the bottom up.
+    pub layers: Vec<String>,
+    /// `linux`.
+    pub os: String,
+    /// `amd64`.
+    pub arch: String,
+    /// `USER`; empty is root.
+    pub user: String,
+    /// The entrypoint.
+    pub entrypoint: Vec<String>,
+    /// The command.
+    pub cmd: Vec<String>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Its healthcheck; `None` if it has none.
+    pub healthcheck: Option<Healthcheck>,
+    /// `name:tag`, each.
+    pub tags: Vec<String>,
+}
+
+impl Engine {
+    /// Looks at one image, by name or id; `None` if it is not on the engine.
+    pub async fn image(&self, name: &str) -> Result<Option<Image>> {
+        let what = format!("inspect image {name}");
+        self.count();
+        // A reference's slashes stay as they are: the engine's route takes the rest of the path.
+        let name: Vec<_> = name.split('/').map(crate::http::segment).collect();
+        let path = format!("/images/{}/json", name.join("/"));
+        let said = within(DEADLINE, &what, self.http.get::<Inspected>(&path, &what)).await;
+        Ok(found(said)?.map(Image::from))
+    }
+
+    /// Makes an image of one layer from a tar archive, under `tag` (`name:tag`), and returns its
+    /// id. `changes` are Dockerfile lines: `ENTRYPOINT ["/locket"]`, `LABEL a=b`.
+    ///
+    /// The layer's digest depends on the archive alone, the image's id also on the time.
+    /// The deadline is 5 minutes.
+    pub async fn import_image(&self, tar: Bytes, tag: &str, changes: &[&str]) -> Result<String> {
+        let what = format!("import image {tag}");
+        self.count();
+        let (repo, version) = tag.rsplit_once(':').unwrap_or((tag, "latest"));
+        let options = CreateImageOptions {
+            from_src: Some("-".to_owned()),
+            repo: Some(repo.to_owned()),
+            tag: Some(version.to_owned()),
+            changes: changes.iter().map(|line| (*line).to_owned()).collect(),
+            ..CreateImageOptions::default()
+        };
+        let body = bollard::body_full(tar);
+        let progress: Vec<_> = within(IMPORT_DEADLINE, &what, async {
+            let stream = self.docker.create_image(Some(options), Some(body), None);
+            stream.try_collect().await.map_err(|e| of_bollard(e, &what))
+        })
+        .await?;
+        let id = progress.into_iter().rev().find_map(|line| line.status);
+        id.filter(|id| id.starts_with("sha256:"))
+            .ok_or_else(|| Error::new(Kind::Protocol, what, "the engine names no image id"))
+    }
+
+    /// Removes a name of an image, and the image with its last name. One that is gone is no error.
+    ///
+    /// # Errors
+    /// [`Kind::Conflict`] if a container uses it.
+    pub async fn remove_image(&self, name: &str) -> Result<()> {
+        let remove = self
+            .docker
+            .remove_image(name, None::<RemoveImageOptions>, None);
+        found(self.call(format!("remove image {name}"), remove).await).map(|_| ())
+    }
+}
+
+/// `GET /images/NAME/json`, as far as it is read.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Inspected {
+    id: String,
+    #[serde(default, deserialize_with = "null_is_default")]
+    repo_tags: Vec<String>,
+    #[serde(default)]
+    architecture: String,
+    #[serde(default)]
+    os: String,
+    #[serde(default, deserialize_with = "null_is_default")]
+    config: InspectedConfig,
+    #[serde(default, rename = "RootFS", deserialize_with = "null_is_default")]
+    root_fs: InspectedRoot,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct InspectedRoot {
+    #[serde(deserialize_with = "null_is_default")]
+    layers: Vec<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct InspectedConfig {
+    user: String,
+    #[serde(deserialize_with = "null_is_default")]
+    entrypoint: Vec<String>,
+    #[serde(deserialize_with = "null_is_default")]
+    cmd: Vec<String>,
+    #[serde(deserialize_with = "null_is_default")]
+    labels: BTreeMap<String, String>,
+    healthcheck: Option<InspectedHealthcheck>,
+}
+
+impl From<Inspected> for Image {
+    fn from(said: Inspected) -> Self {
+        Image {
+            id: said.id,
+            layers: said.root_fs.layers,
+            os: said.os,
+            arch: said.architecture,
+            user: said.config.user,
+            entrypoint: said.config.entrypoint,
+            cmd: said.config.cmd,
+            labels: said.config.labels,
+            healthcheck: said
+                .config
+                .healthcheck
+                .and_then(InspectedHealthcheck::active),
+            tags: said.repo_tags,
+        }
+    }
+}

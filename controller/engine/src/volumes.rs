@@ -1,0 +1,101 @@
+//! Volumes.
+
+use std::collections::BTreeMap;
+
+use bollard::models::VolumeCreateRequest;
+use bollard::query_parameters::{ListVolumesOptionsBuilder, RemoveVolumeOptions};
+
+use crate::client::{Engine, found};
+use crate::containers::label_filter;
+use crate::error::Result;
+use crate::time::{Time, parse_rfc3339};
+
+/// A volume.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Volume {
+    /// Its name, which is its identity.
+    pub name: String,
+    /// `local`, or a plugin's name.
+    pub driver: String,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Driver options, such as `type: tmpfs`.
+    pub options: BTreeMap<String, String>,
+    /// Where it is on the engine's machine.
+    pub mountpoint: String,
+    /// When it was made.
+    pub created_at: Option<Time>,
+}
+
+impl Engine {
+    /// Lists volumes that carry all of these labels (`key` or `key=value`), sorted by name.
+    pub async fn volumes(&self, labels: &[&str]) -> Result<Vec<Volume>> {
+        let options = ListVolumesOptionsBuilder::new()
+            .filters(&label_filter(labels))
+            .build();
+        let list = self
+            .call("list volumes", self.docker.list_volumes(Some(options)))
+            .await?;
+        let mut volumes: Vec<_> = list
+            .volumes
+            .unwrap_or_default()
+            .into_iter()
+            .map(Volume::from)
+            .collect();
+        volumes.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(volumes)
+    }
+
+    /// Looks at one volume; `None` if there is none.
+    pub async fn volume(&self, name: &str) -> Result<Option<Volume>> {
+        let inspect = self.docker.inspect_volume(name);
+        Ok(found(self.call(format!("inspect volume {name}"), inspect).await)?.map(Volume::from))
+    }
+
+    /// Makes a volume of the `local` driver, or returns the one of that name as it is.
+    pub async fn create_volume(
+        &self,
+        name: &str,
+        driver_opts: &BTreeMap<String, String>,
+        labels: &BTreeMap<String, String>,
+    ) -> Result<Volume> {
+        let request = VolumeCreateRequest {
+            name: Some(name.to_owned()),
+            driver: Some("local".to_owned()),
+            driver_opts: Some(driver_opts.clone().into_iter().collect()),
+            labels: Some(labels.clone().into_iter().collect()),
+            ..VolumeCreateRequest::default()
+        };
+        let create = self.docker.create_volume(request);
+        Ok(self
+            .call(format!("create volume {name}"), create)
+            .await?
+            .into())
+    }
+
+    /// Removes a volume. One that is gone is no error.
+    ///
+    /// # Errors
+    /// [`Kind::Conflict`](crate::Kind::Conflict) if a container uses it, a stopped one included;
+    /// `force` does not change that.
+    pub async fn remove_volume(&self, name: &str, force: bool) -> Result<()> {
+        let remove = self
+            .docker
+            .remove_volume(name, Some(RemoveVolumeOptions { force }));
+        let removed = self.call(format!("remove volume {name}"), remove).await;
+        found(removed).map(Option::unwrap_or_default)
+    }
+}
+
+impl From<bollard::models::Volume> for Volume {
+    fn from(said: bollard::models::Volume) -> Self {
+        Volume {
+            name: said.name,
+            driver: said.driver,
+            labels: said.labels.into_iter().collect(),
+            options: said.options.into_iter().collect(),
+            mountpoint: said.mountpoint,
+            created_at: said.created_at.as_deref().and_then(parse_rfc3339),
+        }
+    }
+}
