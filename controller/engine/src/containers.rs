@@ -258,6 +258,10 @@ impl Engine {
     }
 
     /// Starts a container. One that runs already is left alone, and that is no error.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`] if there is no such container, and also if the subpath of one of its
+    /// volume mounts does not exist.
     pub async fn start(&self, id: &str) -> Result<()> {
         let start = self
             .docker
@@ -269,8 +273,8 @@ impl Engine {
     /// own). Returns when it has ended.
     ///
     /// # Errors
-    /// [`Kind::Timeout`] after the grace period (10 s if `grace` is `None` and so the container's
-    /// own period is not known here; pass it) plus 20 s.
+    /// [`Kind::Timeout`] after the grace period plus 20 s. `None` counts as 10 s here, so name the
+    /// container's own period if it is longer.
     pub async fn stop(&self, id: &str, grace: Option<Duration>) -> Result<StopOutcome> {
         let what = format!("stop container {id}");
         self.count();
@@ -288,6 +292,10 @@ impl Engine {
     }
 
     /// Sends a signal (`HUP`, `SIGUSR1`, `9`) to a container's PID 1.
+    ///
+    /// Trap (seen on Engine 28.5.2): for a container without a stop signal of its own, or if the
+    /// signal is that stop signal, the engine takes *any* signal for the wish to end it: at its
+    /// next exit the restart policy does nothing. Running `kill` inside does not have that effect.
     ///
     /// # Errors
     /// [`Kind::Conflict`] if it does not run.

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 
 use bollard::models::{
-    ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount as MountModel, MountTmpfsOptions,
-    MountType, MountVolumeOptions,
+    ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig, Mount as MountModel,
+    MountTmpfsOptions, MountType, MountVolumeOptions,
 };
 use bollard::query_parameters::CreateContainerOptionsBuilder;
 
 use crate::client::Engine;
-use crate::containers::RestartPolicy;
+use crate::containers::{Healthcheck, RestartPolicy};
 use crate::error::Result;
 
 /// A container to be made. `Default` is an ordinary container without a name or an image; what is
@@ -46,6 +46,8 @@ pub struct CreateContainer {
     pub no_log: bool,
     /// What the engine does when it ends by itself.
     pub restart_policy: RestartPolicy,
+    /// Replaces the image's healthcheck.
+    pub healthcheck: Option<Healthcheck>,
     /// Runs the engine's init program as PID 1.
     pub init: Option<bool>,
     /// `SIGTERM`.
@@ -121,6 +123,7 @@ impl CreateContainer {
             user: self.user.clone(),
             env: some(&self.env),
             labels: Some(self.labels.clone().into_iter().collect::<HashMap<_, _>>()),
+            healthcheck: self.healthcheck.as_ref().map(Healthcheck::to_model),
             stop_signal: self.stop_signal.clone(),
             stop_timeout: self.stop_timeout.map(i64::from),
             host_config: Some(HostConfig {
@@ -149,6 +152,20 @@ impl CreateContainer {
 
 fn some(list: &[String]) -> Option<Vec<String>> {
     (!list.is_empty()).then(|| list.to_vec())
+}
+
+impl Healthcheck {
+    fn to_model(&self) -> HealthConfig {
+        let nanos = |d: std::time::Duration| i64::try_from(d.as_nanos()).unwrap_or(i64::MAX);
+        HealthConfig {
+            test: Some(self.test.clone()),
+            interval: Some(nanos(self.interval)),
+            timeout: Some(nanos(self.timeout)),
+            start_period: Some(nanos(self.start_period)),
+            retries: Some(i64::try_from(self.retries).unwrap_or(i64::MAX)),
+            ..HealthConfig::default()
+        }
+    }
 }
 
 impl NewMount {

@@ -1,0 +1,232 @@
+//! What runs in a fake container.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::Instant;
+
+use super::Shared;
+use crate::containers::Health;
+
+/// A program: takes its process, and ends with an exit code. It is dropped when it is killed.
+pub type Program = Arc<dyn Fn(Process) -> BoxFuture<'static, i64> + Send + Sync>;
+
+/// The process of one incarnation of a container.
+pub struct Process {
+    /// The container's id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Entrypoint and command.
+    pub argv: Vec<String>,
+    /// `KEY=value`.
+    pub env: Vec<String>,
+    /// Its user.
+    pub user: String,
+    /// Mount points and the directories of this machine that stand for them.
+    pub mounts: BTreeMap<String, PathBuf>,
+    /// Signals, as `SIGTERM`. SIGKILL is not among them: it ends the process.
+    pub signals: UnboundedReceiver<String>,
+    /// 1 at the container's first start.
+    pub start: u32,
+    pub(crate) incarnation: u64,
+    pub(crate) shared: Weak<Shared>,
+}
+
+impl Process {
+    /// The path on this machine of a path under one of the mounts.
+    pub fn path(&self, path: &str) -> Option<PathBuf> {
+        let under = |target: &str| -> Option<String> {
+            let rest = path.strip_prefix(target)?;
+            (rest.is_empty() || rest.starts_with('/'))
+                .then(|| rest.trim_start_matches('/').to_owned())
+        };
+        let mounts = self
+            .mounts
+            .iter()
+            .filter_map(|(t, dir)| Some((t.len(), dir, under(t)?)));
+        let (_, dir, rest) = mounts.max_by_key(|(len, ..)| *len)?;
+        Some(if rest.is_empty() {
+            dir.clone()
+        } else {
+            dir.join(rest)
+        })
+    }
+
+    /// Reads a file under one of the mounts.
+    pub fn read(&self, path: &str) -> Option<Vec<u8>> {
+        std::fs::read(self.path(path)?).ok()
+    }
+
+    /// What the healthcheck would say from now on. Without a healthcheck nothing happens.
+    pub fn set_health(&self, health: Health) {
+        if let Some(shared) = self.shared.upgrade() {
+            shared
+                .world()
+                .set_health(&self.id, self.incarnation, health);
+        }
+    }
+
+    /// Changes what [`Fake::view`](super::Fake::view) shows.
+    pub fn show(&self, change: impl FnOnce(&mut AppView)) {
+        if let Some(shared) = self.shared.upgrade()
+            && let Some(container) = shared.world().containers.get_mut(&self.id)
+        {
+            change(&mut container.view);
+        }
+    }
+}
+
+/// What an [`App`] has seen and done, over all starts of its container.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AppView {
+    /// What it read last; a file that was not there is left out.
+    pub files: BTreeMap<String, Vec<u8>>,
+    /// It has read its files since its latest start.
+    pub ready: bool,
+    /// How often its container was started.
+    pub starts: u32,
+    /// Signals that it got, in order.
+    pub signals: Vec<String>,
+}
+
+/// What an [`App`] makes of what it has read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It works.
+    Fine,
+    /// It runs, and its healthcheck fails.
+    Unhealthy,
+    /// It ends with this code.
+    Exit(i64),
+}
+
+/// A small scripted application. `Default` reads nothing, is healthy at once, runs until it is
+/// told to stop and then ends within 10 ms.
+#[derive(Clone)]
+pub struct App {
+    /// Files that it reads at its start, by their path in the container.
+    pub reads: Vec<String>,
+    /// It does not start before this file is there; meanwhile it runs.
+    pub waits_for: Option<String>,
+    /// Its healthcheck, if its container has one, says so after this time.
+    pub healthy_after: Duration,
+    /// It ends by itself, so long after its start, with this code.
+    pub exits_after: Option<(Duration, i64)>,
+    /// What it makes of what it has read.
+    pub judge: Option<Arc<dyn Fn(&AppView) -> Verdict + Send + Sync>>,
+    /// The signal at which it reads its files again.
+    pub reload_on: Option<String>,
+    /// Time that it takes to end once it is told to; more than the grace period means SIGKILL.
+    pub stop_takes: Duration,
+}
+
+impl Default for App {
+    fn default() -> Self {
+        App {
+            reads: Vec::new(),
+            waits_for: None,
+            healthy_after: Duration::ZERO,
+            exits_after: None,
+            judge: None,
+            reload_on: None,
+            stop_takes: Duration::from_millis(10),
+        }
+    }
+}
+
+/// How often a waiting app looks for its file.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// Far away.
+const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
+
+impl App {
+    /// The program that behaves so.
+    pub fn program(self) -> Program {
+        Arc::new(move |process| self.clone().run(process).boxed())
+    }
+
+    async fn run(self, mut process: Process) -> i64 {
+        if let Some(path) = &self.waits_for {
+            while process.path(path).is_none_or(|path| !path.exists()) {
+                tokio::select! {
+                    () = tokio::time::sleep(LOOK_EVERY) => {}
+                    Some(signal) = process.signals.recv() => {
+                        if let Some(code) = self.take(&process, &signal).await {
+                            return code;
+                        }
+                    }
+                }
+            }
+        }
+        let started = Instant::now();
+        let ends_at = started + self.exits_after.map_or(NEVER, |(after, _)| after);
+        let mut verdict = self.read(&process);
+        let mut judged_at = Some(started + self.healthy_after);
+        loop {
+            if let Verdict::Exit(code) = verdict {
+                return code;
+            }
+            tokio::select! {
+                () = tokio::time::sleep_until(judged_at.unwrap_or(started + NEVER)) => {
+                    judged_at = None;
+                    process.set_health(match verdict {
+                        Verdict::Fine => Health::Healthy,
+                        Verdict::Unhealthy | Verdict::Exit(_) => Health::Unhealthy,
+                    });
+                }
+                () = tokio::time::sleep_until(ends_at) => {
+                    return self.exits_after.map_or(0, |(_, code)| code);
+                }
+                Some(signal) = process.signals.recv() => {
+                    if self.reload_on.as_deref() == Some(signal.as_str()) {
+                        process.show(|view| view.signals.push(signal));
+                        verdict = self.read(&process);
+                        judged_at = Some(Instant::now());
+                    } else if let Some(code) = self.take(&process, &signal).await {
+                        return code;
+                    }
+                }
+            }
+        }
+    }
+
+    fn read(&self, process: &Process) -> Verdict {
+        let read = self
+            .reads
+            .iter()
+            .filter_map(|path| Some((path.clone(), process.read(path)?)));
+        let files = read.collect();
+        let mut judged = AppView::default();
+        process.show(|view| {
+            view.files = files;
+            view.ready = true;
+            judged = view.clone();
+        });
+        self.judge
+            .as_ref()
+            .map_or(Verdict::Fine, |judge| judge(&judged))
+    }
+
+    /// Takes a signal; the exit code if it is the end.
+    async fn take(&self, process: &Process, signal: &str) -> Option<i64> {
+        process.show(|view| view.signals.push(signal.to_owned()));
+        let number = match signal {
+            "SIGHUP" => 1,
+            "SIGINT" => 2,
+            "SIGQUIT" => 3,
+            "SIGTERM" => 15,
+            _ => return None,
+        };
+        tokio::time::sleep(self.stop_takes).await;
+        Some(128 + number)
+    }
+}

@@ -1,0 +1,988 @@
+//! The state of a fake engine and its transitions. Nothing here waits or speaks HTTP.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Map, Value, json};
+use tempfile::TempDir;
+use tokio::sync::{mpsc, watch};
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+use super::app::{App, AppView, Process, Program};
+use super::exec::Exec;
+use super::faults::EventFault;
+use super::wire::Refusal;
+use super::{FakeImage, Shared};
+use crate::containers::{Health, Status};
+use crate::time::{Time, format_rfc3339};
+
+/// Events that the engine remembers for a `since`.
+const REMEMBERED: usize = 256;
+
+/// The engine's grace period where nobody names one.
+const GRACE: Duration = Duration::from_secs(10);
+
+pub(crate) struct World {
+    root: TempDir,
+    pub(crate) clock: Clock,
+    pub(crate) containers: BTreeMap<String, Container>,
+    pub(crate) volumes: BTreeMap<String, Volume>,
+    /// By id.
+    pub(crate) images: BTreeMap<String, Image>,
+    /// By full tag.
+    pub(crate) programs: BTreeMap<String, Program>,
+    pub(crate) execs: HashMap<String, Exec>,
+    events: VecDeque<Value>,
+    listeners: Vec<mpsc::UnboundedSender<Value>>,
+    ids: u64,
+}
+
+pub(crate) struct Image {
+    pub(crate) id: String,
+    pub(crate) tags: Vec<String>,
+    pub(crate) image: FakeImage,
+}
+
+pub(crate) struct Volume {
+    pub(crate) dir: PathBuf,
+    pub(crate) options: BTreeMap<String, String>,
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) created_at: Time,
+}
+
+impl Volume {
+    fn is_tmpfs(&self) -> bool {
+        self.options.get("type").is_some_and(|t| t == "tmpfs")
+    }
+}
+
+pub(crate) struct Container {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) image_id: String,
+    /// The body of the create request, which inspect gives back.
+    pub(crate) asked: Value,
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) user: String,
+    pub(crate) entrypoint: Vec<String>,
+    pub(crate) cmd: Vec<String>,
+    healthcheck: Option<Value>,
+    stop_signal: Option<String>,
+    mounts: Vec<MountAt>,
+    pub(crate) policy: (String, u64),
+    pub(crate) status: Status,
+    started_at: Option<Time>,
+    finished_at: Option<Time>,
+    started: Instant,
+    exit_code: i64,
+    health: Health,
+    restarts: u64,
+    pid: u64,
+    /// Somebody asked for its end: `unless-stopped` heeds it after a restart of the engine.
+    stopped_by_hand: bool,
+    /// Its restart policy sits out the next exit.
+    ends_for_good: bool,
+    incarnation: u64,
+    signals: mpsc::UnboundedSender<String>,
+    task: Option<AbortHandle>,
+    /// Counts ends.
+    ended: watch::Sender<u64>,
+    pub(crate) view: AppView,
+}
+
+struct MountAt {
+    target: String,
+    kind: String,
+    /// Of a volume.
+    name: Option<String>,
+    /// The directory of this machine, without the subpath.
+    dir: PathBuf,
+    subpath: String,
+    rw: bool,
+}
+
+impl Container {
+    pub(crate) fn runs(&self) -> bool {
+        self.status == Status::Running
+    }
+
+    pub(crate) fn on_end(&self) -> watch::Receiver<u64> {
+        self.ended.subscribe()
+    }
+
+    /// Mount points and their directories.
+    pub(crate) fn dirs(&self) -> BTreeMap<String, PathBuf> {
+        let mounts = self.mounts.iter();
+        mounts
+            .map(|m| (m.target.clone(), m.dir.join(&m.subpath)))
+            .collect()
+    }
+
+    fn uses(&self, volume: &str) -> bool {
+        self.mounts
+            .iter()
+            .any(|m| m.name.as_deref() == Some(volume))
+    }
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        World {
+            root: TempDir::new().expect("a test machine has a temporary directory"),
+            clock: Clock::new(),
+            containers: BTreeMap::new(),
+            volumes: BTreeMap::new(),
+            images: BTreeMap::new(),
+            programs: BTreeMap::new(),
+            execs: HashMap::new(),
+            events: VecDeque::new(),
+            listeners: Vec::new(),
+            ids: 0,
+        }
+    }
+
+    pub(crate) fn next_id(&mut self, kind: &str) -> String {
+        self.ids += 1;
+        digest(&(kind, self.ids))
+    }
+
+    /// The id of a container by id, id prefix or name.
+    pub(crate) fn find(&self, key: &str) -> Option<String> {
+        let by_name = self.containers.values().find(|c| c.name == key);
+        let by_id = || {
+            self.containers
+                .values()
+                .find(|c| !key.is_empty() && c.id.starts_with(key))
+        };
+        by_name.or_else(by_id).map(|c| c.id.clone())
+    }
+
+    /// The same, as the engine says it when there is none.
+    pub(crate) fn named(&mut self, key: &str) -> Result<&mut Container, Refusal> {
+        let id = self
+            .find(key)
+            .ok_or_else(|| Refusal::not_found("container", key))?;
+        self.containers
+            .get_mut(&id)
+            .ok_or_else(|| Refusal::not_found("container", key))
+    }
+
+    // Images.
+
+    pub(crate) fn add_image(&mut self, tag: &str, mut image: FakeImage) -> String {
+        let tag = full_tag(tag);
+        if image.layers.is_empty() {
+            image.layers = vec![format!("sha256:{}", digest(&tag))];
+        }
+        let id = format!("sha256:{}", self.next_id("image"));
+        self.untag(&tag);
+        self.images.insert(
+            id.clone(),
+            Image {
+                id: id.clone(),
+                tags: vec![tag],
+                image,
+            },
+        );
+        id
+    }
+
+    pub(crate) fn untag(&mut self, tag: &str) {
+        for image in self.images.values_mut() {
+            image.tags.retain(|t| t != tag);
+        }
+    }
+
+    pub(crate) fn image(&self, name: &str) -> Option<&Image> {
+        let tag = full_tag(name);
+        self.images
+            .get(name)
+            .or_else(|| self.images.values().find(|i| i.tags.contains(&tag)))
+    }
+
+    // Volumes.
+
+    pub(crate) fn create_volume(
+        &mut self,
+        name: &str,
+        options: BTreeMap<String, String>,
+        labels: BTreeMap<String, String>,
+    ) -> std::io::Result<()> {
+        if self.volumes.contains_key(name) {
+            return Ok(());
+        }
+        let dir = self.root.path().join("volumes").join(name);
+        std::fs::create_dir_all(&dir)?;
+        let created_at = self.clock.now();
+        let volume = Volume {
+            dir,
+            options,
+            labels,
+            created_at,
+        };
+        self.volumes.insert(name.to_owned(), volume);
+        self.emit("volume", "create", name, json!({ "driver": "local" }));
+        Ok(())
+    }
+
+    pub(crate) fn remove_volume(&mut self, name: &str) -> Result<(), Refusal> {
+        if !self.volumes.contains_key(name) {
+            return Err(Refusal(404, format!("get {name}: no such volume")));
+        }
+        if let Some(user) = self.containers.values().find(|c| c.uses(name)) {
+            let message = format!("remove {name}: volume is in use - [{}]", user.id);
+            return Err(Refusal(409, message));
+        }
+        if let Some(volume) = self.volumes.remove(name) {
+            empty_dir(&volume.dir);
+        }
+        self.emit("volume", "destroy", name, json!({ "driver": "local" }));
+        Ok(())
+    }
+
+    pub(crate) fn volume_json(&self, name: &str) -> Option<Value> {
+        let volume = self.volumes.get(name)?;
+        Some(json!({
+            "Name": name,
+            "Driver": "local",
+            "Mountpoint": volume.dir,
+            "CreatedAt": format_rfc3339(Some(volume.created_at)),
+            "Labels": null_if_empty(&volume.labels),
+            "Options": null_if_empty(&volume.options),
+            "Scope": "local",
+        }))
+    }
+
+    // Containers.
+
+    pub(crate) fn create(&mut self, name: &str, asked: Value) -> Result<String, Refusal> {
+        let reference = text(&asked, "/Image");
+        let (image_id, image) = match self.image(&reference) {
+            Some(found) => (found.id.clone(), found.image.clone()),
+            None => {
+                let tag = full_tag(&reference);
+                return Err(Refusal(404, format!("No such image: {tag}")));
+            }
+        };
+        if let Some(other) = self.containers.values().find(|c| c.name == name) {
+            return Err(name_taken(name, &other.id));
+        }
+        let id = self.next_id("container");
+        let mounts = self.resolve_mounts(&id, &asked)?;
+        let mut labels = image.labels;
+        labels.extend(string_map(asked.pointer("/Labels")));
+        let own_user = text(&asked, "/User");
+        let entrypoint = list(&asked, "/Entrypoint");
+        // A new entrypoint without a command switches the image's command off.
+        let cmd = list(&asked, "/Cmd").unwrap_or_else(|| match entrypoint {
+            Some(_) => Vec::new(),
+            None => image.cmd,
+        });
+        let healthcheck = match asked.pointer("/Healthcheck") {
+            Some(Value::Object(own)) => Some(Value::Object(own.clone())),
+            _ => image.healthcheck.map(|h| {
+                json!({
+                    "Test": h.test,
+                    "Interval": nanos(h.interval),
+                    "Timeout": nanos(h.timeout),
+                    "StartPeriod": nanos(h.start_period),
+                    "Retries": h.retries,
+                })
+            }),
+        };
+        let container = Container {
+            id: id.clone(),
+            name: name.to_owned(),
+            image_id,
+            labels,
+            user: if own_user.is_empty() {
+                image.user
+            } else {
+                own_user
+            },
+            entrypoint: entrypoint.unwrap_or(image.entrypoint),
+            cmd,
+            healthcheck,
+            stop_signal: Some(text(&asked, "/StopSignal"))
+                .filter(|s| !s.is_empty())
+                .or(image.stop_signal),
+            mounts,
+            policy: policy_of(asked.pointer("/HostConfig/RestartPolicy")),
+            status: Status::Created,
+            started_at: None,
+            finished_at: None,
+            started: Instant::now(),
+            exit_code: 0,
+            health: Health::None,
+            restarts: 0,
+            pid: 0,
+            stopped_by_hand: false,
+            ends_for_good: false,
+            incarnation: 0,
+            signals: mpsc::unbounded_channel().0,
+            task: None,
+            ended: watch::Sender::new(0),
+            view: AppView::default(),
+            asked,
+        };
+        self.containers.insert(id.clone(), container);
+        self.tell(&id, "create", json!({}));
+        Ok(id)
+    }
+
+    fn resolve_mounts(&mut self, id: &str, asked: &Value) -> Result<Vec<MountAt>, Refusal> {
+        let mut mounts = Vec::new();
+        let specs = asked
+            .pointer("/HostConfig/Mounts")
+            .and_then(Value::as_array);
+        for (n, spec) in specs.cloned().unwrap_or_default().iter().enumerate() {
+            let (kind, source) = (text(spec, "/Type"), text(spec, "/Source"));
+            let io = |e: std::io::Error| Refusal(500, e.to_string());
+            let dir = match kind.as_str() {
+                "volume" => {
+                    self.create_volume(&source, BTreeMap::new(), BTreeMap::new())
+                        .map_err(io)?;
+                    self.volumes[&source].dir.clone()
+                }
+                "bind" if Path::new(&source).exists() => PathBuf::from(&source),
+                "bind" => {
+                    let message = format!("bind source path does not exist: {source}");
+                    return Err(Refusal(400, message));
+                }
+                _ => {
+                    let dir = self.root.path().join("tmpfs").join(format!("{id}-{n}"));
+                    std::fs::create_dir_all(&dir).map_err(io)?;
+                    dir
+                }
+            };
+            mounts.push(MountAt {
+                target: text(spec, "/Target"),
+                name: (kind == "volume").then_some(source),
+                kind,
+                dir,
+                subpath: text(spec, "/VolumeOptions/Subpath"),
+                rw: spec.pointer("/ReadOnly") != Some(&Value::Bool(true)),
+            });
+        }
+        Ok(mounts)
+    }
+
+    /// Makes a container run: its program, the process for it, and which incarnation it is.
+    pub(crate) fn begin(
+        &mut self,
+        key: &str,
+        shared: &Arc<Shared>,
+    ) -> Result<(Program, Process, u64), Refusal> {
+        let now = self.clock.now();
+        self.ids += 1;
+        let pid = 1000 + self.ids;
+        let container = self.named(key)?;
+        if container.runs() {
+            return Err(Refusal(304, String::new()));
+        }
+        let unreachable = container
+            .mounts
+            .iter()
+            .find(|m| !m.dir.join(&m.subpath).exists());
+        if let Some(mount) = unreachable {
+            let path = mount.dir.join(&mount.subpath);
+            let message = format!(
+                "cannot access path {}: no such file or directory",
+                path.display()
+            );
+            container.status = match container.started_at {
+                Some(_) => Status::Exited,
+                None => Status::Created,
+            };
+            container.exit_code = 128;
+            return Err(Refusal(404, message));
+        }
+        let (sender, signals) = mpsc::unbounded_channel();
+        let by_policy = container.status == Status::Restarting;
+        container.restarts = if by_policy { container.restarts + 1 } else { 0 };
+        container.incarnation += 1;
+        container.status = Status::Running;
+        container.started_at = Some(now);
+        container.started = Instant::now();
+        container.exit_code = 0;
+        container.health = match container.healthcheck {
+            Some(_) => Health::Starting,
+            None => Health::None,
+        };
+        container.pid = pid;
+        container.stopped_by_hand = false;
+        container.ends_for_good = false;
+        container.signals = sender;
+        container.view.starts += 1;
+        container.view.ready = false;
+        let process = Process {
+            id: container.id.clone(),
+            name: container.name.clone(),
+            labels: container.labels.clone(),
+            argv: [container.entrypoint.clone(), container.cmd.clone()].concat(),
+            env: list(&container.asked, "/Env").unwrap_or_default(),
+            user: container.user.clone(),
+            mounts: container.dirs(),
+            signals,
+            start: container.view.starts,
+            incarnation: container.incarnation,
+            shared: Arc::downgrade(shared),
+        };
+        let (id, image_id) = (container.id.clone(), container.image_id.clone());
+        self.tell(&id, "start", json!({}));
+        let incarnation = process.incarnation;
+        Ok((self.program(&image_id), process, incarnation))
+    }
+
+    fn program(&self, image_id: &str) -> Program {
+        let tags = self
+            .images
+            .get(image_id)
+            .map(|i| i.tags.as_slice())
+            .unwrap_or_default();
+        let program = tags.iter().find_map(|tag| self.programs.get(tag)).cloned();
+        program.unwrap_or_else(|| App::default().program())
+    }
+
+    pub(crate) fn attach(&mut self, id: &str, task: AbortHandle) {
+        if let Some(container) = self.containers.get_mut(id) {
+            container.task = Some(task);
+        }
+    }
+
+    /// Notes the end of a container's process. Returns when its policy starts it again.
+    pub(crate) fn finish(
+        &mut self,
+        id: &str,
+        incarnation: Option<u64>,
+        code: i64,
+    ) -> Option<Duration> {
+        let now = self.clock.now();
+        let container = self.containers.get_mut(id)?;
+        let current = incarnation.is_none_or(|i| i == container.incarnation);
+        if !container.runs() || !current {
+            return None;
+        }
+        let again = !container.ends_for_good
+            && match container.policy.0.as_str() {
+                "always" | "unless-stopped" => true,
+                "on-failure" => {
+                    let most = container.policy.1;
+                    code != 0 && (most == 0 || container.restarts < most)
+                }
+                _ => false,
+            };
+        // The engine doubles the pause each time, and begins anew after ten good seconds.
+        let restarts = match container.started.elapsed() > Duration::from_secs(10) {
+            true => 0,
+            false => container.restarts.min(10),
+        };
+        let pause = Duration::from_millis(100 << restarts).min(Duration::from_secs(60));
+        container.end(now, code);
+        if again {
+            container.status = Status::Restarting;
+        }
+        let remove =
+            !again && container.asked.pointer("/HostConfig/AutoRemove") == Some(&Value::Bool(true));
+        self.release_mounts(id);
+        self.tell(id, "die", json!({ "exitCode": code.to_string() }));
+        if remove {
+            self.destroy(id);
+        }
+        again.then_some(pause)
+    }
+
+    /// Empties what the container was the last to use.
+    fn release_mounts(&mut self, id: &str) {
+        let Some(container) = self.containers.get(id) else {
+            return;
+        };
+        for mount in &container.mounts {
+            let empties = match &mount.name {
+                Some(volume) => {
+                    let in_use = self.containers.values().any(|c| c.runs() && c.uses(volume));
+                    !in_use && self.volumes.get(volume).is_some_and(Volume::is_tmpfs)
+                }
+                None => mount.kind == "tmpfs",
+            };
+            if empties {
+                empty_dir(&mount.dir);
+            }
+        }
+    }
+
+    pub(crate) fn is_restarting(&self, id: &str) -> bool {
+        self.containers
+            .get(id)
+            .is_some_and(|c| c.status == Status::Restarting)
+    }
+
+    /// What a stop needs: a watch on the end, the signal, the grace period. `None`: it is stopped.
+    #[allow(
+        clippy::type_complexity,
+        reason = "one caller, one line away from its parts"
+    )]
+    pub(crate) fn ask_to_stop(
+        &mut self,
+        id: &str,
+    ) -> Result<Option<(watch::Receiver<u64>, String, Duration)>, Refusal> {
+        let container = self.named(id)?;
+        if container.status == Status::Restarting {
+            container.status = Status::Exited;
+            container.stopped_by_hand = true;
+            return Ok(None);
+        }
+        if !container.runs() {
+            return Ok(None);
+        }
+        container.ends_for_good = true;
+        container.stopped_by_hand = true;
+        let signal = container
+            .stop_signal
+            .clone()
+            .unwrap_or_else(|| "SIGTERM".to_owned());
+        let grace = container
+            .asked
+            .pointer("/StopTimeout")
+            .and_then(Value::as_u64);
+        let grace = grace.map_or(GRACE, Duration::from_secs);
+        Ok(Some((container.on_end(), signal_name(&signal), grace)))
+    }
+
+    pub(crate) fn note_stopped(&mut self, id: &str) {
+        self.tell(id, "stop", json!({}));
+    }
+
+    /// Delivers a signal to the process, and draws the engine's conclusions from it.
+    pub(crate) fn note_signal(&mut self, id: &str, signal: &str) {
+        let Some(container) = self.containers.get_mut(id) else {
+            return;
+        };
+        // Seen on 28.5.2: without a stop signal of its own, any signal counts as the wish to end.
+        let is_stop = container
+            .stop_signal
+            .as_ref()
+            .is_none_or(|stop| signal_name(stop) == signal);
+        container.ends_for_good |= is_stop || signal == "SIGKILL";
+        container.stopped_by_hand = true;
+        if signal != "SIGKILL" {
+            // Nobody listens any more: it is about to end anyway.
+            let _ = container.signals.send(signal.to_owned());
+        }
+        self.tell(
+            id,
+            "kill",
+            json!({ "signal": signal_number(signal).to_string() }),
+        );
+    }
+
+    pub(crate) fn set_health(&mut self, id: &str, incarnation: u64, health: Health) {
+        let Some(container) = self.containers.get_mut(id) else {
+            return;
+        };
+        let applies = container.runs() && container.incarnation == incarnation;
+        if !applies || container.healthcheck.is_none() || container.health == health {
+            return;
+        }
+        container.health = health;
+        self.tell(
+            id,
+            &format!("health_status: {}", health_word(health)),
+            json!({}),
+        );
+    }
+
+    pub(crate) fn rename(&mut self, key: &str, name: &str) -> Result<(), Refusal> {
+        if let Some(other) = self.containers.values().find(|c| c.name == name) {
+            return Err(name_taken(name, &other.id));
+        }
+        let container = self.named(key)?;
+        let id = container.id.clone();
+        let old = std::mem::replace(&mut container.name, name.to_owned());
+        self.tell(&id, "rename", json!({ "oldName": format!("/{old}") }));
+        Ok(())
+    }
+
+    pub(crate) fn destroy(&mut self, id: &str) {
+        self.tell(id, "destroy", json!({}));
+        self.containers.remove(id);
+    }
+
+    // The engine itself.
+
+    /// Everything ends at once, unseen.
+    pub(crate) fn power_off(&mut self) {
+        let now = self.clock.now();
+        let running: Vec<_> = self
+            .containers
+            .values()
+            .filter(|c| c.runs())
+            .map(|c| c.id.clone())
+            .collect();
+        for container in self.containers.values_mut() {
+            if container.runs() || container.status == Status::Restarting {
+                container.end(now, 137);
+            }
+        }
+        for id in running {
+            self.release_mounts(&id);
+        }
+        self.events.clear();
+        self.execs.clear();
+    }
+
+    /// What starts with the engine.
+    pub(crate) fn to_boot(&self) -> Vec<String> {
+        let boots = |c: &&Container| match c.policy.0.as_str() {
+            "always" => c.started_at.is_some(),
+            "unless-stopped" => c.started_at.is_some() && !c.stopped_by_hand,
+            "on-failure" => !c.stopped_by_hand && c.exit_code != 0,
+            _ => false,
+        };
+        self.containers
+            .values()
+            .filter(boots)
+            .map(|c| c.id.clone())
+            .collect()
+    }
+
+    // Events.
+
+    pub(crate) fn tell(&mut self, id: &str, action: &str, extra: Value) {
+        let Some(container) = self.containers.get(id) else {
+            return;
+        };
+        let mut attributes: Map<String, Value> = container
+            .labels
+            .iter()
+            .map(|(k, v)| (k.clone(), json!(v)))
+            .collect();
+        attributes.insert("name".to_owned(), json!(container.name));
+        attributes.insert("image".to_owned(), container.asked["Image"].clone());
+        if let Value::Object(extra) = extra {
+            attributes.extend(extra);
+        }
+        self.emit("container", action, id, Value::Object(attributes));
+    }
+
+    fn emit(&mut self, kind: &str, action: &str, id: &str, attributes: Value) {
+        let now = self.clock.now();
+        let event = json!({
+            "Type": kind,
+            "Action": action,
+            "Actor": { "ID": id, "Attributes": attributes },
+            "scope": "local",
+            "time": now / 1_000_000_000,
+            "timeNano": now,
+        });
+        self.events.push_back(event.clone());
+        if self.events.len() > REMEMBERED {
+            self.events.pop_front();
+        }
+        self.listeners
+            .retain(|listener| listener.send(event.clone()).is_ok());
+    }
+
+    /// What was remembered since then, and what comes.
+    pub(crate) fn listen(
+        &mut self,
+        since: Option<Time>,
+    ) -> (Vec<Value>, mpsc::UnboundedReceiver<Value>) {
+        let recent = |e: &&Value| since.is_some_and(|since| e["timeNano"].as_u64() >= Some(since));
+        let remembered = self.events.iter().filter(recent).cloned().collect();
+        let (sender, receiver) = mpsc::unbounded_channel();
+        self.listeners.push(sender);
+        (remembered, receiver)
+    }
+
+    pub(crate) fn drop_listeners(&mut self) {
+        self.listeners.clear();
+    }
+
+    // What inspect says.
+
+    pub(crate) fn container_json(&self, id: &str) -> Option<Value> {
+        let c = self.containers.get(id)?;
+        let mounts: Vec<_> = c
+            .mounts
+            .iter()
+            .map(|m| {
+                json!({
+                    "Type": m.kind,
+                    "Name": m.name.clone().unwrap_or_default(),
+                    "Source": if m.kind == "tmpfs" { Path::new("") } else { m.dir.as_path() },
+                    "Destination": m.target,
+                    "RW": m.rw,
+                })
+            })
+            .collect();
+        let mut host = c.asked["HostConfig"]
+            .as_object()
+            .cloned()
+            .unwrap_or_default();
+        host.insert(
+            "RestartPolicy".into(),
+            json!({ "Name": c.policy.0, "MaximumRetryCount": c.policy.1 }),
+        );
+        let mut state = json!({
+            "Status": status_word(c.status),
+            "Running": c.runs(),
+            "OOMKilled": false,
+            "Pid": c.pid,
+            "ExitCode": c.exit_code,
+            "StartedAt": format_rfc3339(c.started_at),
+            "FinishedAt": format_rfc3339(c.finished_at),
+        });
+        if c.healthcheck.is_some() {
+            state["Health"] =
+                json!({ "Status": health_word(c.health), "FailingStreak": 0, "Log": [] });
+        }
+        Some(json!({
+            "Id": c.id,
+            "Name": format!("/{}", c.name),
+            "Image": c.image_id,
+            "RestartCount": c.restarts,
+            "State": state,
+            "HostConfig": host,
+            "Mounts": mounts,
+            "Config": {
+                "Hostname": c.id[..12],
+                "User": c.user,
+                "Image": c.asked["Image"],
+                "Entrypoint": c.entrypoint,
+                "Cmd": c.cmd,
+                "Env": c.asked["Env"],
+                "Labels": c.labels,
+                "Healthcheck": c.healthcheck,
+                "StopSignal": c.stop_signal,
+                "StopTimeout": c.asked["StopTimeout"],
+            },
+        }))
+    }
+}
+
+impl Container {
+    fn end(&mut self, now: Time, code: i64) {
+        self.status = Status::Exited;
+        self.finished_at = Some(now);
+        self.exit_code = code;
+        self.pid = 0;
+        if self.healthcheck.is_some() {
+            self.health = Health::Unhealthy;
+        }
+        if let Some(task) = self.task.take() {
+            task.abort();
+        }
+        self.ended.send_modify(|ends| *ends += 1);
+    }
+}
+
+/// The engine's clock: tokio's, from the moment of its making on, plus an offset.
+pub(crate) struct Clock {
+    made_at: Time,
+    made: Instant,
+    offset: i64,
+    latest: Time,
+}
+
+impl Clock {
+    fn new() -> Self {
+        let since_1970 = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+        Clock {
+            made_at: nanos(since_1970),
+            made: Instant::now(),
+            offset: 0,
+            latest: 0,
+        }
+    }
+
+    /// No two moments are equal, so that two starts can be told apart under a paused clock.
+    pub(crate) fn now(&mut self) -> Time {
+        let now = self.made_at + nanos(self.made.elapsed());
+        self.latest = now
+            .saturating_add_signed(self.offset)
+            .max(self.latest + 1000);
+        self.latest
+    }
+
+    pub(crate) fn set_offset(&mut self, offset: i64) {
+        self.offset = offset;
+        self.latest = 0;
+    }
+}
+
+pub(crate) fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// 64 hexadecimal digits that depend on the input alone.
+pub(crate) fn digest(input: &impl Hash) -> String {
+    let mut hex = String::new();
+    for part in 0..4 {
+        let mut hasher = DefaultHasher::new();
+        (part, input).hash(&mut hasher);
+        hex.push_str(&format!("{:016x}", hasher.finish()));
+    }
+    hex
+}
+
+/// `name` is `name:latest`.
+pub(crate) fn full_tag(name: &str) -> String {
+    let last = name.rsplit('/').next().unwrap_or(name);
+    match last.contains(':') || name.starts_with("sha256:") {
+        true => name.to_owned(),
+        false => format!("{name}:latest"),
+    }
+}
+
+fn name_taken(name: &str, by: &str) -> Refusal {
+    let message = format!(
+        "Conflict. The container name \"/{name}\" is already in use by container \"{by}\". \
+         You have to remove (or rename) that container to be able to reuse that name."
+    );
+    Refusal(409, message)
+}
+
+fn empty_dir(dir: &Path) {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    for entry in entries {
+        let path = entry.path();
+        let is_dir = entry.file_type().is_ok_and(|t| t.is_dir());
+        // What cannot be removed is found by the test that looks for it.
+        let _ = if is_dir {
+            std::fs::remove_dir_all(path)
+        } else {
+            std::fs::remove_file(path)
+        };
+    }
+}
+
+pub(crate) fn text(value: &Value, pointer: &str) -> String {
+    value
+        .pointer(pointer)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned()
+}
+
+/// A list of strings; `None` if it is absent or null.
+pub(crate) fn list(value: &Value, pointer: &str) -> Option<Vec<String>> {
+    let items = value.pointer(pointer)?.as_array()?;
+    Some(
+        items
+            .iter()
+            .filter_map(|v| v.as_str().map(str::to_owned))
+            .collect(),
+    )
+}
+
+pub(crate) fn string_map(value: Option<&Value>) -> BTreeMap<String, String> {
+    let map = value
+        .and_then(Value::as_object)
+        .cloned()
+        .unwrap_or_default();
+    map.into_iter()
+        .filter_map(|(k, v)| Some((k, v.as_str()?.to_owned())))
+        .collect()
+}
+
+pub(crate) fn policy_of(value: Option<&Value>) -> (String, u64) {
+    let value = value.cloned().unwrap_or_default();
+    let name = value["Name"]
+        .as_str()
+        .filter(|n| !n.is_empty())
+        .unwrap_or("no");
+    (
+        name.to_owned(),
+        value["MaximumRetryCount"].as_u64().unwrap_or(0),
+    )
+}
+
+fn null_if_empty(map: &BTreeMap<String, String>) -> Value {
+    if map.is_empty() {
+        Value::Null
+    } else {
+        json!(map)
+    }
+}
+
+pub(crate) fn status_word(status: Status) -> &'static str {
+    match status {
+        Status::Created => "created",
+        Status::Running => "running",
+        Status::Paused => "paused",
+        Status::Restarting => "restarting",
+        Status::Removing => "removing",
+        Status::Exited => "exited",
+        Status::Dead => "dead",
+    }
+}
+
+fn health_word(health: Health) -> &'static str {
+    match health {
+        Health::None => "none",
+        Health::Starting => "starting",
+        Health::Healthy => "healthy",
+        Health::Unhealthy => "unhealthy",
+    }
+}
+
+const SIGNALS: [(&str, u8); 9] = [
+    ("SIGHUP", 1),
+    ("SIGINT", 2),
+    ("SIGQUIT", 3),
+    ("SIGKILL", 9),
+    ("SIGUSR1", 10),
+    ("SIGUSR2", 12),
+    ("SIGTERM", 15),
+    ("SIGCONT", 18),
+    ("SIGWINCH", 28),
+];
+
+/// `HUP`, `sighup` and `1` are `SIGHUP`.
+pub(crate) fn signal_name(word: &str) -> String {
+    let upper = word.to_ascii_uppercase();
+    let by_number = SIGNALS
+        .iter()
+        .find(|(_, number)| number.to_string() == upper);
+    match by_number {
+        Some((name, _)) => (*name).to_owned(),
+        None if upper.starts_with("SIG") => upper,
+        None => format!("SIG{upper}"),
+    }
+}
+
+fn signal_number(name: &str) -> u8 {
+    SIGNALS
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map_or(0, |(_, number)| *number)
+}
+
+/// Which event fault applies, and how often the event goes out.
+pub(crate) fn event_subject(event: &Value) -> String {
+    let name = event
+        .pointer("/Actor/Attributes/name")
+        .and_then(Value::as_str);
+    let name = name.unwrap_or_else(|| {
+        event
+            .pointer("/Actor/ID")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    });
+    format!("{} {} {name}", text(event, "/Type"), text(event, "/Action"))
+}
+
+/// Copies of an event to send, and the pause before.
+pub(crate) fn copies(fault: Option<EventFault>) -> (usize, Duration) {
+    match fault {
+        None => (1, Duration::ZERO),
+        Some(EventFault::Lose) => (0, Duration::ZERO),
+        Some(EventFault::Double) => (2, Duration::ZERO),
+        Some(EventFault::Delay(pause)) => (1, pause),
+    }
+}
