@@ -341,3 +341,29 @@ impl Watch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pid_1_stays_as_long_as_a_session_and_a_moment_longer() {
+        let dir = tempfile::tempdir().unwrap();
+        let (input, client) = rustix::pipe::pipe().unwrap();
+        let root = dir.path().to_owned();
+        let (hello, started) = rustix::pipe::pipe().unwrap();
+        let session =
+            std::thread::spawn(move || serve(&root, File::from(input), File::from(started)));
+        let greeting: Frame<Reply> = wire::read(&mut File::from(hello)).unwrap().unwrap();
+        assert!(matches!(greeting.body, Reply::Hello { protocol: PROTOCOL }));
+        let root = dir.path().to_owned();
+        let idle = std::thread::spawn(move || {
+            idle_for(&root, Duration::from_millis(40), Duration::from_millis(10))
+        });
+        std::thread::sleep(Duration::from_millis(200));
+        assert!(!idle.is_finished(), "the session is still there");
+        drop(client);
+        session.join().unwrap().unwrap();
+        idle.join().unwrap().unwrap();
+    }
+}
