@@ -10,8 +10,33 @@ use locket_crds::spec::{ComposeService, OnChange};
 use serde::{Deserialize, Serialize};
 
 /// A moment on the engine's clock: nanoseconds since 1970-01-01 UTC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(transparent)]
 pub struct Time(pub u64);
+
+impl Time {
+    /// This moment plus a span; saturates.
+    #[must_use]
+    pub fn after(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(nanos(span)))
+    }
+
+    /// The span from an earlier moment to this one; zero if `earlier` is later.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+fn nanos(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// What a backend calls the version of a secret; where it has none, a keyed hash of the value. Only ever compared and shown.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct VersionSeen(pub String);
 
 /// Validated intent. Only `validate` makes it.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +60,8 @@ pub struct DesiredService {
     pub references: BTreeSet<SecretRef>,
     /// The action, with all defaults applied.
     pub on_change: OnChange,
+    /// Digest of `items`; it says that rendering is due, nothing more.
+    pub digest: u64,
 }
 
 /// Everything that one pass has seen, at one moment.
@@ -50,6 +77,45 @@ pub struct Observed {
     pub last_compose_activity: Option<Time>,
     /// The user has paused the project.
     pub paused: bool,
+    /// CLOCK_BOOTTIME of the engine's machine at the moment of `now`, nanoseconds; read together with it, by the anchor.
+    pub boot: u64,
+    /// What came of the steps that have finished since the last pass.
+    pub results: Vec<StepResult>,
+}
+
+/// What came of a step. A result that is lost (crash) is made up for by what is observed.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StepResult {
+    /// A stop came back.
+    Stopped {
+        /// Which container.
+        container: ContainerId,
+        /// What the engine said.
+        outcome: StopOutcome,
+    },
+    /// A signal was sent (the engine said 204).
+    Signalled {
+        /// Which container.
+        container: ContainerId,
+    },
+    /// A hook came back.
+    Hook {
+        /// In which container it ran.
+        container: ContainerId,
+        /// Its exit code; `None` if it could not be run.
+        exit_code: Option<i64>,
+        /// For people; never the hook's output.
+        message: String,
+    },
+}
+
+/// The engine's answer to a stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopOutcome {
+    /// 204: this call stopped it.
+    Stopped,
+    /// 304: it was stopped already.
+    AlreadyStopped,
 }
 
 /// One service's volume and what was made for it.
@@ -61,8 +127,17 @@ pub struct ObservedService {
     pub log: Vec<Published>,
     /// The files of the current generation are as they were published.
     pub intact: bool,
+    /// What rendering depends on besides the spec (numbers of the service's user, …), as one word that is only compared.
+    pub surroundings: String,
     /// What rendering gave in this pass.
     pub rendered: Rendered,
+}
+
+impl ObservedService {
+    /// The current generation.
+    pub fn current(&self) -> Option<&Published> {
+        self.log.last()
+    }
 }
 
 /// One entry of the generation log.
@@ -94,6 +169,8 @@ pub enum Rendered {
         metadata_only: bool,
         /// References whose value differs from the last published ones; for causes. May be empty when unknown.
         changed: Vec<SecretRef>,
+        /// The versions that it was rendered from.
+        versions: BTreeMap<SecretRef, VersionSeen>,
     },
     /// Something is wrong; nothing may be delivered.
     Failed {
@@ -198,8 +275,18 @@ pub struct Policy {
     pub hook_retry: Duration,
 }
 
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            act: true,
+            quiet: Duration::from_secs(5),
+            hook_retry: Duration::from_secs(2),
+        }
+    }
+}
+
 /// One effect: one engine or anchor call. None of them waits for a later state.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// Write the new memory to the project volume. Always first; nothing follows it if it fails.
     Remember,

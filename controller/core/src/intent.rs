@@ -1,0 +1,394 @@
+//! A restart under way: stop, start, see that it is good. Each pass takes it one step further, from what is observed.
+//!
+//! Flow: `Stopping` → `Starting` → `Verifying` → closed; or → `Failed` → `Stopping` or `Starting` with the last good content.
+//! What somebody else has stopped, started or removed meanwhile is theirs: the intent is closed and nothing is done.
+
+use std::time::Duration;
+
+use locket_crds::id::ServiceName;
+
+use crate::accept::stable;
+use crate::act::{Restart, freeze};
+use crate::memory::{Event, EventKind, Failure, Intent, Phase};
+use crate::model::{Action, ContainerState, Health, ObservedContainer, Operation, Time};
+use crate::pass::Pass;
+use crate::plan::{Cause, Reason};
+
+/// The engine's own grace period.
+const GRACE: Duration = Duration::from_secs(10);
+/// A stop may take this much longer than its grace period.
+const SLACK: Duration = Duration::from_secs(10);
+
+/// Decides on a restart. An earlier try on the same run of the container keeps its time, so that its stop is known as ours.
+pub(crate) fn open(
+    pass: &mut Pass,
+    service: &ServiceName,
+    container: &ObservedContainer,
+    restart: &Restart,
+) {
+    let started_at = container.started_at.unwrap_or_default();
+    let before = pass
+        .memory
+        .intent(&container.id)
+        .filter(|i| i.phase == Phase::Stopping && i.started_at == started_at);
+    let (at, tries) = before.map_or((pass.now, 0), |i| (i.at, i.tries));
+    let grace = pass
+        .model(service)
+        .and_then(|m| m.stop_grace)
+        .unwrap_or(GRACE);
+    let intent = Intent {
+        started_at,
+        at,
+        deadline: pass.now.after(grace + SLACK),
+        phase: Phase::Stopping,
+        from: restart.from,
+        to: pass.current(service).map(|p| p.fingerprint),
+        rollback: restart.rollback,
+        tries: tries + 1,
+        cause: restart.cause.text.clone(),
+    };
+    pass.wake_at(intent.deadline);
+    pass.set_intent(&container.id, Some(intent));
+    let action = Action::Stop {
+        container: container.id.clone(),
+    };
+    pass.step(action, service, Some(container), restart.cause.clone());
+}
+
+/// Takes an open intent one step further.
+pub(crate) fn advance(pass: &mut Pass, service: &ServiceName, container: &ObservedContainer) {
+    let Some(mut intent) = pass.memory.intent(&container.id).cloned() else {
+        return;
+    };
+    if intent.phase == Phase::Stopping {
+        match after_stop(pass, container, &intent) {
+            Stopped::NotYet => return,
+            Stopped::ByUs(finished_at) => intent.phase = Phase::Starting { finished_at },
+            Stopped::BySomebodyElse => return leave(pass, service, container, &intent),
+        }
+        // The acknowledgement of the stop is in memory before the start.
+        pass.set_intent(&container.id, Some(intent.clone()));
+    }
+    if let Phase::Starting { finished_at } = intent.phase {
+        let begun = container.started_at.filter(|s| *s > finished_at);
+        let Some(since) = begun else {
+            return start(pass, service, container, &intent);
+        };
+        intent.phase = Phase::Verifying { since };
+        pass.service(service).restarts += 1;
+        pass.set_intent(&container.id, Some(intent.clone()));
+    }
+    if let Phase::Verifying { since } = intent.phase {
+        match verdict(pass, service, container, since) {
+            Verdict::Good(how) => {
+                close(pass, service, container, &intent, EventKind::Restarted, how)
+            }
+            Verdict::Bad(why) => return fail(pass, service, container, intent, &why),
+            Verdict::Theirs => leave(pass, service, container, &intent),
+            Verdict::Wait(until, what) => {
+                let what = format!("{}: {what}", container.name);
+                pass.hold(
+                    service,
+                    "verify",
+                    Cause::new(Reason::Verifying, what),
+                    Some(until),
+                );
+            }
+        }
+        return;
+    }
+    if intent.phase == Phase::Failed {
+        put_back(pass, service, container, intent);
+    }
+}
+
+enum Stopped {
+    NotYet,
+    ByUs(Time),
+    BySomebodyElse,
+}
+
+fn after_stop(pass: &mut Pass, container: &ObservedContainer, intent: &Intent) -> Stopped {
+    let same_run = container.started_at == Some(intent.started_at);
+    let in_time = |f: &Time| (intent.at..=intent.deadline).contains(f);
+    match container.state {
+        // Somebody was faster: what runs now is judged anew.
+        _ if !same_run => Stopped::BySomebodyElse,
+        // If it still runs and no call is under way, `act` decides anew; the intent stays, for its time.
+        ContainerState::Running => Stopped::NotYet,
+        ContainerState::Exited | ContainerState::Dead | ContainerState::Created => container
+            .finished_at
+            .filter(in_time)
+            .map_or(Stopped::BySomebodyElse, Stopped::ByUs),
+        _ if pass.now > intent.deadline => Stopped::BySomebodyElse,
+        _ => {
+            pass.wake_at(intent.deadline.after(Duration::from_nanos(1)));
+            Stopped::NotYet
+        }
+    }
+}
+
+fn start(pass: &mut Pass, service: &ServiceName, container: &ObservedContainer, intent: &Intent) {
+    if container.operation == Some(Operation::Starting)
+        || container.state == ContainerState::Running
+    {
+        return;
+    }
+    // What we have stopped is started, even if the project has been paused since.
+    if !pass.policy.act {
+        return;
+    }
+    let cause = Cause::new(Reason::RestartUnderWay, intent.cause.clone());
+    pass.step(
+        Action::Start {
+            container: container.id.clone(),
+        },
+        service,
+        Some(container),
+        cause,
+    );
+}
+
+enum Verdict {
+    Good(&'static str),
+    Bad(String),
+    Theirs,
+    Wait(Time, &'static str),
+}
+
+fn verdict(
+    pass: &Pass,
+    service: &ServiceName,
+    container: &ObservedContainer,
+    since: Time,
+) -> Verdict {
+    let check = pass.model(service).and_then(|m| m.healthcheck.as_ref());
+    let has_check = check.is_some() || container.health != Health::None;
+    let timeout = pass
+        .wanted(service)
+        .and_then(|s| s.on_change.timeout)
+        .unwrap_or(Duration::from_secs(60));
+    let limit = if has_check {
+        timeout + check.map_or(Duration::ZERO, |c| c.start_period)
+    } else {
+        stable(pass, service)
+    };
+    let until = since.after(limit);
+    let touched = pass
+        .observed
+        .last_compose_activity
+        .is_some_and(|t| t >= since);
+    let again = container.started_at != Some(since);
+    match container.state {
+        ContainerState::Running if again && touched => Verdict::Theirs,
+        ContainerState::Running if has_check => match container.health {
+            Health::Healthy => Verdict::Good("healthy"),
+            _ if pass.now >= until => {
+                Verdict::Bad(format!("not healthy within {} s", limit.as_secs()))
+            }
+            _ => Verdict::Wait(until, "waiting for healthy"),
+        },
+        ContainerState::Running if again => {
+            Verdict::Bad(format!("started again within {} s", limit.as_secs()))
+        }
+        ContainerState::Running if pass.now >= until => Verdict::Good("running"),
+        ContainerState::Running => Verdict::Wait(until, "waiting whether it stays up"),
+        ContainerState::Exited | ContainerState::Dead if touched => Verdict::Theirs,
+        ContainerState::Exited | ContainerState::Dead => {
+            Verdict::Bad(format!("exited with code {}", container.exit_code))
+        }
+        ContainerState::Restarting if has_check && pass.now < until => {
+            Verdict::Wait(until, "waiting for healthy")
+        }
+        ContainerState::Restarting => Verdict::Bad(format!(
+            "exited with code {} and is restarted",
+            container.exit_code
+        )),
+        ContainerState::Paused if pass.now < until => Verdict::Wait(until, "it is paused"),
+        ContainerState::Paused | ContainerState::Removing | ContainerState::Created => {
+            Verdict::Theirs
+        }
+    }
+}
+
+/// The restart did not come up: if there is older content that did, it is put back; in any case the order stops here.
+fn fail(
+    pass: &mut Pass,
+    service: &ServiceName,
+    container: &ObservedContainer,
+    mut intent: Intent,
+    why: &str,
+) {
+    let memory = pass.service(service).clone();
+    let older = memory
+        .accepted
+        .filter(|a| !intent.rollback && Some(*a) != intent.to);
+    let older = older.filter(|a| {
+        pass.seen(service)
+            .is_some_and(|s| s.log.iter().any(|p| p.fingerprint == *a))
+    });
+    let name = &container.name;
+    let message = match older {
+        Some(_) => format!("{name} {why} with the new content; the last good content was put back"),
+        None if intent.rollback => format!("{name} {why}, with the last good content too"),
+        None => {
+            format!("{name} {why} with the new content; there is no older good content to put back")
+        }
+    };
+    if let Some(fingerprint) = intent.to {
+        // The failure of a rollback says more about the first one, it does not replace it.
+        let rejected = memory
+            .failure
+            .as_ref()
+            .filter(|f| f.rejected && intent.rollback)
+            .map(|f| f.fingerprint);
+        let failure = Failure {
+            fingerprint: rejected.unwrap_or(fingerprint),
+            message: message.clone(),
+            rejected: older.is_some() || rejected.is_some(),
+            at: pass.now,
+        };
+        pass.service(service).failure = Some(failure);
+    }
+    if older.is_none() {
+        return close(
+            pass,
+            service,
+            container,
+            &intent,
+            EventKind::RestartFailed,
+            &message,
+        );
+    }
+    note(
+        pass,
+        service,
+        container,
+        &intent,
+        EventKind::RestartFailed,
+        &message,
+    );
+    intent.phase = Phase::Failed;
+    intent.cause = format!("{name} {why}");
+    put_back(pass, service, container, intent);
+}
+
+/// Publishes the last good content again; then this container starts with it. If newer content came, it starts with that.
+fn put_back(
+    pass: &mut Pass,
+    service: &ServiceName,
+    container: &ObservedContainer,
+    mut intent: Intent,
+) {
+    pass.set_intent(&container.id, Some(intent.clone()));
+    let accepted = pass.memory.services.get(service).and_then(|m| m.accepted);
+    let (Some(seen), Some(current)) = (pass.seen(service), pass.current(service)) else {
+        return pass.set_intent(&container.id, None);
+    };
+    if pass.publishing.contains_key(service) {
+        return;
+    }
+    let cause = Cause::new(Reason::BadValue, intent.cause.clone());
+    if Some(current.fingerprint) == intent.to {
+        let older = accepted.and_then(|a| seen.log.iter().rev().find(|p| p.fingerprint == a));
+        let Some(older) = older else {
+            return pass.set_intent(&container.id, None);
+        };
+        let (seq, fingerprint) = (older.seq, older.fingerprint);
+        pass.step(
+            Action::Restore {
+                service: service.clone(),
+                seq,
+                expect: current.seq,
+                fingerprint,
+            },
+            service,
+            None,
+            cause,
+        );
+        return pass.publishes(service, fingerprint);
+    }
+    let rollback = Some(current.fingerprint) == accepted;
+    match container.state {
+        ContainerState::Running | ContainerState::Restarting => {
+            if let Some((cause, until)) = freeze(pass) {
+                return pass.hold(service, format!("restart {}", container.name), cause, until);
+            }
+            open(
+                pass,
+                service,
+                container,
+                &Restart {
+                    cause,
+                    from: intent.to,
+                    rollback,
+                },
+            );
+        }
+        ContainerState::Exited | ContainerState::Dead => {
+            let finished_at = container.finished_at.unwrap_or(pass.now);
+            intent.phase = Phase::Starting { finished_at };
+            intent.from = intent.to;
+            intent.to = Some(current.fingerprint);
+            intent.rollback = rollback;
+            pass.set_intent(&container.id, Some(intent.clone()));
+            start(pass, service, container, &intent);
+        }
+        _ => pass.set_intent(&container.id, None),
+    }
+}
+
+fn leave(pass: &mut Pass, service: &ServiceName, container: &ObservedContainer, intent: &Intent) {
+    close(
+        pass,
+        service,
+        container,
+        intent,
+        EventKind::LeftAlone,
+        "somebody else stopped or started it",
+    );
+}
+
+fn close(
+    pass: &mut Pass,
+    service: &ServiceName,
+    container: &ObservedContainer,
+    intent: &Intent,
+    kind: EventKind,
+    result: &str,
+) {
+    let kind = if intent.rollback && kind == EventKind::Restarted {
+        EventKind::RolledBack
+    } else {
+        kind
+    };
+    note(pass, service, container, intent, kind, result);
+    pass.set_intent(&container.id, None);
+    // The next one in the order, or the next change, may go on at once.
+    let now = pass.now;
+    pass.wake_at(now);
+}
+
+fn note(
+    pass: &mut Pass,
+    service: &ServiceName,
+    container: &ObservedContainer,
+    intent: &Intent,
+    kind: EventKind,
+    result: &str,
+) {
+    let now = pass.now;
+    pass.record(Event {
+        first: intent.at,
+        last: now,
+        count: 1,
+        service: service.clone(),
+        container: Some(container.name.clone()),
+        kind,
+        from: intent.from,
+        to: intent.to,
+        changed: Vec::new(),
+        cause: intent.cause.clone(),
+        result: result.to_owned(),
+    });
+}

@@ -1,0 +1,409 @@
+//! What is and why: conditions for every service and the project, and what must be kept.
+
+use std::collections::BTreeMap;
+
+use locket_crds::id::{Fingerprint, ServiceName};
+use locket_crds::spec::ChangeAction;
+
+use crate::act::outdated;
+use crate::generation::Start;
+use crate::model::{ContainerId, ContainerState, Health, Rendered};
+use crate::pass::Pass;
+use crate::plan::{Later, Reason};
+use crate::{act, hook};
+
+/// Everything that `status` says.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Report {
+    /// Per service that gets something.
+    pub services: BTreeMap<ServiceName, ServiceReport>,
+    /// Of the project: a type is `True` if it is for all services (`Stale`, `Drifted`, `Paused`: for any).
+    pub conditions: Vec<Condition>,
+    /// Sequence numbers per service that must stay readable: current, last good, and what a living container may have started with.
+    pub keep: BTreeMap<ServiceName, Vec<u64>>,
+}
+
+/// One service.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ServiceReport {
+    /// One of each type, in a fixed order.
+    pub conditions: Vec<Condition>,
+    /// The current generation's sequence number; 0 for none.
+    pub generation: u64,
+    /// Its fingerprint.
+    pub fingerprint: Option<Fingerprint>,
+    /// Its containers.
+    pub containers: Vec<ContainerReport>,
+}
+
+/// One container of a service that gets something.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ContainerReport {
+    /// Its id.
+    pub id: ContainerId,
+    /// Its name.
+    pub name: String,
+    /// The generation that it started with; `None` if unknown, or if it does not run.
+    pub started_with: Option<u64>,
+    /// Why it does not run with what it should, if it does not.
+    pub outdated: Option<String>,
+    /// It mounts our volume; one that does not gets nothing and is never touched.
+    pub has_volume: bool,
+}
+
+/// A condition, as of this pass; the time of the last transition is added where it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Condition {
+    /// Its type.
+    pub kind: ConditionKind,
+    /// Whether it holds.
+    pub status: bool,
+    /// A bounded word.
+    pub reason: String,
+    /// For people; may be empty.
+    pub message: String,
+}
+
+/// The types of conditions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(
+    missing_docs,
+    reason = "described in the user's reference; the words are the API"
+)]
+pub enum ConditionKind {
+    SourceReady,
+    Resolved,
+    Delivered,
+    RolledOut,
+    Ready,
+    Stale,
+    Drifted,
+    Paused,
+}
+
+impl Report {
+    /// A service's condition.
+    pub fn condition(&self, service: &ServiceName, kind: ConditionKind) -> Option<&Condition> {
+        self.services
+            .get(service)?
+            .conditions
+            .iter()
+            .find(|c| c.kind == kind)
+    }
+}
+
+pub(crate) fn report(pass: &Pass) -> Report {
+    let mut held: BTreeMap<&ServiceName, Vec<&Later>> = BTreeMap::new();
+    pass.later
+        .iter()
+        .for_each(|l| held.entry(&l.service).or_default().push(l));
+    // Containers that do not mount our volume are left out of the pass; here they are named.
+    let mut bare: BTreeMap<&ServiceName, Vec<_>> = BTreeMap::new();
+    for it in pass
+        .observed
+        .containers
+        .iter()
+        .filter(|it| !it.has_volume && !it.oneoff)
+    {
+        bare.entry(&it.service).or_default().push(it);
+    }
+    let mut out = Report::default();
+    for service in pass.desired.services.keys() {
+        let containers = containers(pass, service, bare.get(service).map_or(&[], Vec::as_slice));
+        let conditions = conditions(
+            pass,
+            service,
+            &containers,
+            held.get(service).map_or(&[], Vec::as_slice),
+        );
+        let current = pass.current(service);
+        let (generation, fingerprint) =
+            (current.map_or(0, |p| p.seq), current.map(|p| p.fingerprint));
+        out.keep.insert(service.clone(), keep(pass, service));
+        out.services.insert(
+            service.clone(),
+            ServiceReport {
+                conditions,
+                generation,
+                fingerprint,
+                containers,
+            },
+        );
+    }
+    out.conditions = of_project(&out);
+    out
+}
+
+fn containers(
+    pass: &Pass,
+    service: &ServiceName,
+    bare: &[&crate::model::ObservedContainer],
+) -> Vec<ContainerReport> {
+    let one = |it: &&crate::model::ObservedContainer| {
+        let started_with = match pass.starts.get(&it.id) {
+            Some(Start::Known(own)) => Some(own.seq),
+            _ => None,
+        };
+        let runs = !act::is_out_of_reach(it);
+        let outdated = outdated(pass, service, it)
+            .filter(|_| runs)
+            .map(|r| r.cause.text);
+        ContainerReport {
+            id: it.id.clone(),
+            name: it.name.clone(),
+            started_with,
+            outdated,
+            has_volume: it.has_volume,
+        }
+    };
+    pass.of(service).iter().chain(bare).map(one).collect()
+}
+
+fn conditions(
+    pass: &Pass,
+    service: &ServiceName,
+    containers: &[ContainerReport],
+    held: &[&Later],
+) -> Vec<Condition> {
+    use ConditionKind::{
+        Delivered, Drifted, Paused, Ready, Resolved, RolledOut, SourceReady, Stale,
+    };
+    let yes = |kind| Condition {
+        kind,
+        status: true,
+        reason: "AsExpected".into(),
+        message: String::new(),
+    };
+    let no = |kind| Condition {
+        kind,
+        status: false,
+        reason: "AsExpected".into(),
+        message: String::new(),
+    };
+    let say = |kind, status, reason: String, message: String| Condition {
+        kind,
+        status,
+        reason,
+        message,
+    };
+    let (mut source, mut resolved, mut stale) = (yes(SourceReady), yes(Resolved), no(Stale));
+    let seen = pass.seen(service);
+    if let Some(Rendered::Failed { reason, message }) = seen.map(|s| &s.rendered) {
+        let at_source = matches!(
+            reason.as_str(),
+            "Denied" | "Unauthenticated" | "Unavailable" | "Throttled" | "NotGranted"
+        );
+        let slot = if at_source {
+            &mut source
+        } else {
+            &mut resolved
+        };
+        *slot = say(slot.kind, false, reason.clone(), message.clone());
+        if pass.current(service).is_some() {
+            stale = say(
+                Stale,
+                true,
+                reason.clone(),
+                "the last good generation stays".into(),
+            );
+        }
+    }
+    let delivered = match held.iter().find(|l| l.what == "publish") {
+        Some(l) => say(
+            Delivered,
+            false,
+            l.cause.reason.to_string(),
+            l.cause.text.clone(),
+        ),
+        None if pass.publishing.contains_key(service) => {
+            say(Delivered, false, "Publishing".into(), String::new())
+        }
+        None if pass.current(service).is_none() => {
+            say(Delivered, false, "NoGeneration".into(), String::new())
+        }
+        None if !source.status || !resolved.status => {
+            say(Delivered, false, "Unresolved".into(), String::new())
+        }
+        None => yes(Delivered),
+    };
+    let rolled_out = match rollout(pass, service, containers, held) {
+        Some((reason, message)) => say(RolledOut, false, reason, message),
+        None => yes(RolledOut),
+    };
+    let drifted = match seen {
+        Some(s) if s.current().is_some() && !s.intact => say(
+            Drifted,
+            true,
+            Reason::FilesDrifted.to_string(),
+            "files are not as they were published".into(),
+        ),
+        _ => no(Drifted),
+    };
+    let paused = if pass.observed.paused {
+        say(Paused, true, "ByUser".into(), String::new())
+    } else {
+        no(Paused)
+    };
+    let unwell = pass.of(service).iter().find(|it| {
+        it.state == ContainerState::Running
+            && matches!(it.health, Health::Starting | Health::Unhealthy)
+    });
+    let first = [&source, &resolved, &delivered, &rolled_out]
+        .into_iter()
+        .find(|c| !c.status);
+    let ready = match (first, unwell) {
+        (Some(c), _) => say(Ready, false, c.reason.clone(), c.message.clone()),
+        (None, Some(it)) => say(
+            Ready,
+            false,
+            "NotHealthy".into(),
+            format!("{} is not healthy", it.name),
+        ),
+        (None, None) => yes(Ready),
+    };
+    vec![
+        source, resolved, delivered, rolled_out, ready, stale, drifted, paused,
+    ]
+}
+
+/// Why a service's containers do not all run with what they should.
+fn rollout(
+    pass: &Pass,
+    service: &ServiceName,
+    containers: &[ContainerReport],
+    held: &[&Later],
+) -> Option<(String, String)> {
+    let memory = pass.memory.services.get(service);
+    if let Some(failure) = memory.and_then(|m| m.failure.as_ref()) {
+        let reason = if failure.rejected {
+            "RolledBack"
+        } else {
+            "NotHealthy"
+        };
+        return Some((reason.into(), failure.message.clone()));
+    }
+    if hook::is_due(pass, service) {
+        let hook = memory.map(|m| &m.hook).filter(|h| h.failures > 0);
+        let message = |h: &crate::memory::HookMemory| h.message.clone().unwrap_or_default();
+        return Some(hook.map_or_else(
+            || {
+                (
+                    Reason::HookPending.to_string(),
+                    held.iter()
+                        .find(|l| l.what == "hook")
+                        .map_or(String::new(), |l| l.cause.text.clone()),
+                )
+            },
+            |h| (Reason::HookFailed.to_string(), message(h)),
+        ));
+    }
+    if let Some(bare) = containers.iter().find(|c| !c.has_volume) {
+        return Some((
+            Reason::NotMounted.to_string(),
+            format!("{} does not mount the service's volume", bare.name),
+        ));
+    }
+    if let Some(l) = held.iter().find(|l| l.what != "publish") {
+        return Some((
+            l.cause.reason.to_string(),
+            format!("{}: {}", l.what, l.cause.text),
+        ));
+    }
+    if let Some((c, why)) = containers
+        .iter()
+        .find_map(|c| Some((c, c.outdated.as_ref()?)))
+    {
+        return Some(("RollingOut".into(), format!("{}: {why}", c.name)));
+    }
+    let action = &pass.wanted(service)?.on_change.action;
+    let unsupported = matches!(action, ChangeAction::Recreate | ChangeAction::Rollout);
+    let behind = pass
+        .running(service)
+        .find(|it| unsupported && act::own_change(pass, service, it).is_some())?;
+    let text = format!(
+        "{} runs with an old value; recreate and rollout are not done yet",
+        behind.name
+    );
+    Some((Reason::NotSupportedYet.to_string(), text))
+}
+
+fn keep(pass: &Pass, service: &ServiceName) -> Vec<u64> {
+    let Some(log) = pass.seen(service).map(|s| &s.log) else {
+        return Vec::new();
+    };
+    let accepted = pass.memory.services.get(service).and_then(|m| m.accepted);
+    let starts: Vec<_> = pass
+        .running(service)
+        .map(|it| pass.starts.get(&it.id))
+        .collect();
+    // One container of which it is not known keeps everything.
+    if starts
+        .iter()
+        .any(|s| matches!(s, Some(Start::Ask(_) | Start::Waiting) | None))
+    {
+        return log.iter().map(|p| p.seq).collect();
+    }
+    let used = |seq: u64| {
+        starts
+            .iter()
+            .any(|s| matches!(s, Some(Start::Known(own)) if own.seq == seq))
+    };
+    let good = log
+        .iter()
+        .rev()
+        .find(|p| Some(p.fingerprint) == accepted)
+        .map(|p| p.seq);
+    let last = log.last().map(|p| p.seq);
+    log.iter()
+        .map(|p| p.seq)
+        .filter(|seq| used(*seq) || Some(*seq) == good || Some(*seq) == last)
+        .collect()
+}
+
+fn of_project(report: &Report) -> Vec<Condition> {
+    use ConditionKind::{
+        Delivered, Drifted, Paused, Ready, Resolved, RolledOut, SourceReady, Stale,
+    };
+    let one = |kind| {
+        let bad = matches!(kind, Stale | Drifted | Paused);
+        let found = report.services.iter().find_map(|(name, s)| {
+            let c = s
+                .conditions
+                .iter()
+                .find(|c| c.kind == kind && c.status == bad)?;
+            Some((name, c))
+        });
+        match found {
+            Some((name, c)) if kind != Paused => {
+                let message = if c.message.is_empty() {
+                    name.to_string()
+                } else {
+                    format!("{name}: {}", c.message)
+                };
+                Condition {
+                    message,
+                    ..c.clone()
+                }
+            }
+            Some((_, c)) => c.clone(),
+            None => Condition {
+                kind,
+                status: !bad,
+                reason: "AsExpected".into(),
+                message: String::new(),
+            },
+        }
+    };
+    [
+        SourceReady,
+        Resolved,
+        Delivered,
+        RolledOut,
+        Ready,
+        Stale,
+        Drifted,
+        Paused,
+    ]
+    .map(one)
+    .to_vec()
+}
