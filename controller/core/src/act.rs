@@ -225,7 +225,10 @@ fn restart<'a>(pass: &mut Pass<'a>, service: &'a ServiceName, below: Option<&Ser
             .memory
             .intent(&container.id)
             .is_some_and(|i| i.phase == Phase::Stopping);
-        if container.operation.is_some() || (under_way == Some(container) && !again) {
+        if container.operation.is_some()
+            || pass.stops(&container.id)
+            || (under_way == Some(container) && !again)
+        {
             continue;
         }
         let what = format!("restart {}", container.name);

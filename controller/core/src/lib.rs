@@ -24,6 +24,7 @@ mod plan;
 pub mod report;
 mod sight;
 mod text;
+mod validate;
 
 pub use lint::lint;
 pub use memory::Memory;
@@ -31,3 +32,4 @@ pub use model::*;
 pub use needs::{Needs, needs};
 pub use plan::{Cause, Later, Planned, Reason, Step, plan};
 pub use report::{Report, ServiceReport};
+pub use validate::{Asked, Problem, assemble};

@@ -11,7 +11,7 @@ pub(crate) struct Order<'a> {
     /// Every service, dependencies first; services on a cycle come last, by name.
     pub sequence: Vec<&'a ServiceName>,
     edges: BTreeMap<&'a ServiceName, Vec<&'a ServiceName>>,
-    /// Services that nothing could be put in front of.
+    /// Services on a cycle, or behind one.
     pub cycle: BTreeSet<&'a ServiceName>,
 }
 

@@ -213,6 +213,14 @@ impl<'a> Pass<'a> {
             .any(|it| self.memory.intent(&it.id).is_some())
     }
 
+    /// True if this plan stops the container already.
+    pub fn stops(&self, container: &ContainerId) -> bool {
+        self.steps
+            .iter()
+            .rev()
+            .any(|s| matches!(&s.action, Action::Stop { container: c } if c == container))
+    }
+
     pub fn set_intent(&mut self, container: &ContainerId, intent: Option<Intent>) {
         self.container(container).intent = intent;
     }

@@ -1,0 +1,649 @@
+//! What is planned, case by case.
+
+use expect_test::{Expect, expect};
+use locket_core::*;
+use locket_crds::spec::ChangeAction::{Auto, Exec, None as Nothing, Restart, Rollout, Signal};
+
+use crate::sim::*;
+
+#[track_caller]
+fn check(world: &mut World, expected: Expect) {
+    expected.assert_eq(&world.plan().to_string());
+}
+
+#[track_caller]
+fn check_story(world: &mut World, expected: Expect) {
+    expected.assert_eq(&world.story());
+}
+
+fn hook() -> locket_crds::spec::ChangeAction {
+    Exec(vec!["psql".into(), "-f".into(), "rotate.sql".into()])
+}
+
+#[test]
+fn first_delivery_restarts_nothing() {
+    let mut w = World::new();
+    w.service("api", Auto, &["a"]);
+    check_story(
+        &mut w,
+        expect![[r#"
+          0.0 publish api 010101010101 after generation 0, there is no generation [FirstDelivery]
+    "#]],
+    );
+    check(&mut w, expect![[r#""#]]);
+}
+
+#[test]
+fn a_changed_value_is_delivered_at_once_and_restarts_after_settling() {
+    let mut w = World::new();
+    w.service("api", Auto, &["a"]).settled().set("a", 2);
+    check_story(
+        &mut w,
+        expect![[r#"
+          0.0 publish api 020202020202 after generation 1, local:a changed [ValueChanged]
+          2.0 stop api-1, it started with generation 1, current is 2 [ValueChanged]
+          2.2 start api-1, it started with generation 1, current is 2 [RestartUnderWay]
+    "#]],
+    );
+    check(&mut w, expect![[r#""#]]);
+    expect![[r#"
+        SourceReady=True/AsExpected
+        Resolved=True/AsExpected
+        Delivered=True/AsExpected
+        RolledOut=True/AsExpected
+        Ready=True/AsExpected
+        Stale=False/AsExpected
+        Drifted=False/AsExpected
+        Paused=False/AsExpected
+    "#]]
+    .assert_eq(&w.conditions("api"));
+}
+
+#[test]
+fn three_changes_inside_settle_cause_one_restart() {
+    let mut w = World::new();
+    w.service("api", Auto, &["a"]).settled();
+    for value in 2..5 {
+        w.set("a", value);
+        let planned = w.plan();
+        w.apply(planned);
+        w.pass_time(ms(700));
+    }
+    w.settle();
+    assert_eq!(w.log, ["stop api-1", "start api-1"]);
+}
+
+#[test]
+fn replicas_go_one_by_one_and_dependencies_go_first() {
+    let mut w = World::new();
+    w.service("db", Restart, &["a"])
+        .service("api", Auto, &["a"])
+        .replica("api", 2)
+        .depends("api", "db", false);
+    w.healthcheck("db").healthcheck("api").settled().set("a", 2);
+    check_story(
+        &mut w,
+        expect![[r#"
+            0.0 publish api 020202020202 after generation 1, local:a changed [ValueChanged]
+            0.0 publish db 020202020202 after generation 2, local:a changed [ValueChanged]
+            2.0 stop db-1, it started with generation 2, current is 4 [ValueChanged]
+            2.2 start db-1, it started with generation 2, current is 4 [RestartUnderWay]
+            4.4 stop api-1, it started with generation 1, current is 3 [ValueChanged]
+            4.6 start api-1, it started with generation 1, current is 3 [RestartUnderWay]
+            6.9 stop api-2, it started with generation 1, current is 3 [ValueChanged]
+            7.1 start api-2, it started with generation 1, current is 3 [RestartUnderWay]
+        "#]],
+    );
+}
+
+#[test]
+fn metadata_alone_is_delivered_without_a_restart() {
+    let mut w = World::new();
+    w.service("api", Auto, &["a"]).settled().set("a", 2);
+    w.plan();
+    if let Rendered::Ready { metadata_only, .. } = &mut w.seen("api").rendered {
+        *metadata_only = true;
+    }
+    let planned = w.decide();
+    expect![[r#"
+        remember
+        publish api 020202020202 after generation 1, only mode or owner differ [MetadataChanged]
+    "#]]
+    .assert_eq(&planned.to_string());
+    w.apply(planned);
+    w.settle();
+    assert!(w.log.is_empty());
+    // The next real change acts, and going back to the first owner does not.
+    w.set("a", 3).settle();
+    assert_eq!(w.log.len(), 2);
+}
+
+#[test]
+fn drift_is_repaired_without_a_restart() {
+    let mut w = World::new();
+    w.service("api", Auto, &["a"]).settled();
+    w.seen("api").intact = false;
+    check_story(
+        &mut w,
+        expect![[r#"
+          0.0 publish api 010101010101 after generation 1, files are not as they were published [FilesDrifted]
+    "#]],
+    );
+}
+
+#[test]
+fn none_signals_and_unsupported_actions() {
+    let mut w = World::new();
+    w.service("a", Nothing, &["a"])
+        .service("b", Signal("HUP".into()), &["a"])
+        .service("c", Rollout, &["a"]);
+    w.settled().set("a", 2);
+    check_story(
+        &mut w,
+        expect![[r#"
+          0.0 publish a 020202020202 after generation 1, local:a changed [ValueChanged]
+          0.0 publish b 020202020202 after generation 2, local:a changed [ValueChanged]
+          0.0 publish c 020202020202 after generation 3, local:a changed [ValueChanged]
+          2.0 signal HUP to b-1, it started with generation 2, current is 5 [ValueChanged]
+    "#]],
+    );
+    expect![[r#"
+        SourceReady=True/AsExpected
+        Resolved=True/AsExpected
+        Delivered=True/AsExpected
+        RolledOut=False/NotSupportedYet: c-1 runs with an old value; recreate and rollout are not done yet
+        Ready=False/NotSupportedYet: c-1 runs with an old value; recreate and rollout are not done yet
+        Stale=False/AsExpected
+        Drifted=False/AsExpected
+        Paused=False/AsExpected
+    "#]].assert_eq(&w.conditions("c"));
+}
+
+#[test]
+fn a_hook_comes_before_its_dependants_delivery() {
+    let mut w = World::new();
+    w.service("db", hook(), &["a"])
+        .service("api", Auto, &["a"])
+        .service("other", Auto, &["b"]);
+    w.depends("api", "db", false)
+        .depends("other", "db", false)
+        .settled()
+        .set("a", 2)
+        .set("b", 2);
+    check_story(
+        &mut w,
+        expect![[r#"
+          0.0 publish db 020202020202 after generation 2, local:a changed [ValueChanged]
+          0.0 publish other 020202020202 after generation 3, local:b changed [ValueChanged]
+          2.0 exec in db-1 ["psql", "-f", "rotate.sql"], its content changed [HookDue]
+          2.0 publish api 020202020202 after generation 1, local:a changed [ValueChanged]
+          2.0 stop other-1, it started with generation 3, current is 5 [ValueChanged]
+          2.2 start other-1, it started with generation 3, current is 5 [RestartUnderWay]
+          4.0 stop api-1, it started with generation 1, current is 6 [ValueChanged]
+          4.2 start api-1, it started with generation 1, current is 6 [RestartUnderWay]
+    "#]],
+    );
+    assert_eq!(w.current("api"), 2);
+}
+
+#[test]
+fn a_failing_hook_keeps_dependants_on_the_old_generation() {
+    let mut w = World::new();
+    w.service("db", hook(), &["a"])
+        .service("api", Auto, &["a"])
+        .depends("api", "db", false)
+        .settled();
+    w.hooks_fail = true;
+    w.set("a", 2);
+    for _ in 0..12 {
+        let planned = w.plan();
+        w.now = planned
+            .wake_at
+            .filter(|_| planned.now.is_empty())
+            .unwrap_or(w.now)
+            .after(ms(1));
+        w.apply(planned);
+    }
+    assert_eq!((w.current("db"), w.current("api")), (2, 1));
+    expect![[r#"
+        SourceReady=True/AsExpected
+        Resolved=True/AsExpected
+        Delivered=True/AsExpected
+        RolledOut=False/HookFailed: exit code 1
+        Ready=False/HookFailed: exit code 1
+        Stale=False/AsExpected
+        Drifted=False/AsExpected
+        Paused=False/AsExpected
+    "#]]
+    .assert_eq(&w.conditions("db"));
+    expect![[r#"
+        SourceReady=True/AsExpected
+        Resolved=True/AsExpected
+        Delivered=False/HookPending: the hook of db comes first
+        RolledOut=True/AsExpected
+        Ready=False/HookPending: the hook of db comes first
+        Stale=False/AsExpected
+        Drifted=False/AsExpected
+        Paused=False/AsExpected
+    "#]]
+    .assert_eq(&w.conditions("api"));
+    w.hooks_fail = false;
+    w.settle();
+    assert_eq!(w.current("api"), 2);
+}
+
+#[test]
+fn a_hook_that_may_have_run_runs_again_when_the_value_goes_back() {
+    let mut w = World::new();
+    w.service("db", hook(), &["a"]).settled();
+    w.hooks_fail = true;
+    w.set("a", 2);
+    for _ in 0..4 {
+        let planned = w.plan();
+        w.now = planned
+            .wake_at
+            .filter(|_| planned.now.is_empty())
+            .unwrap_or(w.now)
+            .after(ms(1));
+        w.apply(planned);
+    }
+    w.hooks_fail = false;
+    w.set("a", 1).log.clear();
+    w.settle();
+    assert_eq!(w.log, ["hook db-1"]);
+}
+
+#[test]
+fn a_bad_value_is_put_back_and_not_tried_again() {
+    for check in [false, true] {
+        let mut w = World::new();
+        w.service("api", Auto, &["a"]);
+        if check {
+            w.healthcheck("api");
+        }
+        w.settled().bad.insert((name("api"), 2));
+        w.set("a", 2);
+        let expected = if check {
+            expect![[r#"
+                0.0 publish api 020202020202 after generation 1, local:a changed [ValueChanged]
+                2.0 stop api-1, it started with generation 1, current is 2 [ValueChanged]
+                2.2 start api-1, it started with generation 1, current is 2 [RestartUnderWay]
+                62.4 restore api 010101010101 of generation 1 after generation 2, api-1 not healthy within 60 s [BadValue]
+                62.4 stop api-1, api-1 not healthy within 60 s [BadValue]
+                62.6 start api-1, api-1 not healthy within 60 s [RestartUnderWay]
+            "#]]
+        } else {
+            expect![[r#"
+            0.0 publish api 020202020202 after generation 1, local:a changed [ValueChanged]
+            2.0 stop api-1, it started with generation 1, current is 2 [ValueChanged]
+            2.2 start api-1, it started with generation 1, current is 2 [RestartUnderWay]
+            12.4 restore api 010101010101 of generation 1 after generation 2, api-1 exited with code 1 [BadValue]
+            12.4 start api-1, api-1 exited with code 1 [RestartUnderWay]
+        "#]]
+        };
+        check_story(&mut w, expected);
+        assert_eq!(w.current("api"), 1);
+        assert_eq!(w.container("api-1").state, ContainerState::Running);
+        w.pass_time(secs(3600)).settle();
+        assert_eq!(w.log.iter().filter(|l| l.starts_with("start")).count(), 2);
+        let expected = if check {
+            expect![[r#"
+                SourceReady=True/AsExpected
+                Resolved=True/AsExpected
+                Delivered=True/AsExpected
+                RolledOut=False/RolledBack: api-1 not healthy within 60 s with the new content; the last good content was put back
+                Ready=False/RolledBack: api-1 not healthy within 60 s with the new content; the last good content was put back
+                Stale=False/AsExpected
+                Drifted=False/AsExpected
+                Paused=False/AsExpected
+            "#]]
+        } else {
+            expect![[r#"
+            SourceReady=True/AsExpected
+            Resolved=True/AsExpected
+            Delivered=True/AsExpected
+            RolledOut=False/RolledBack: api-1 exited with code 1 with the new content; the last good content was put back
+            Ready=False/RolledBack: api-1 exited with code 1 with the new content; the last good content was put back
+            Stale=False/AsExpected
+            Drifted=False/AsExpected
+            Paused=False/AsExpected
+        "#]]
+        };
+        expected.assert_eq(&w.conditions("api"));
+        w.set("a", 3).settle();
+        assert_eq!(w.current("api"), 3);
+        assert!(
+            w.conditions("api").contains("Ready=True"),
+            "{}",
+            w.conditions("api")
+        );
+    }
+}
+
+#[test]
+fn the_order_stops_at_a_bad_value() {
+    let mut w = World::new();
+    w.service("db", Restart, &["a"])
+        .service("api", Auto, &["a"])
+        .depends("api", "db", false)
+        .settled();
+    w.bad.insert((name("db"), 2));
+    w.set("a", 2).settle();
+    assert!(!w.log.iter().any(|l| l.contains("api")), "{:?}", w.log);
+}
+
+#[test]
+fn without_an_older_generation_nothing_is_put_back() {
+    let mut w = World::new();
+    w.service("api", Auto, &["a"]).settled();
+    w.memory.services.clear();
+    w.bad.extend([(name("api"), 2), (name("api"), 1)]);
+    w.container("api-1").health = Health::Unhealthy;
+    w.model("api").healthcheck = Some(Default::default());
+    w.set("a", 2).settle();
+    assert_eq!(w.log, ["stop api-1", "start api-1"]);
+    expect![[r#"
+        SourceReady=True/AsExpected
+        Resolved=True/AsExpected
+        Delivered=True/AsExpected
+        RolledOut=False/NotHealthy: api-1 not healthy within 60 s with the new content; there is no older good content to put back
+        Ready=False/NotHealthy: api-1 not healthy within 60 s with the new content; there is no older good content to put back
+        Stale=False/AsExpected
+        Drifted=False/AsExpected
+        Paused=False/AsExpected
+    "#]].assert_eq(&w.conditions("api"));
+}
+
+#[test]
+fn what_a_user_stops_stays_stopped() {
+    // Between observation and stop: the engine says 304 on the first try.
+    let mut w = World::new();
+    w.service("api", Auto, &["a"]).settled().set("a", 2);
+    let planned = w.plan();
+    w.apply(planned);
+    w.pass_time(secs(3));
+    let planned = w.plan();
+    w.stop("api-1");
+    w.apply(planned);
+    w.settle();
+    assert_eq!(w.log, ["stop api-1"]);
+}
+
+#[test]
+fn what_a_user_stops_while_it_is_verified_stays_stopped() {
+    let mut w = World::new();
+    w.service("api", Auto, &["a"]).settled().set("a", 2);
+    while !w.log.iter().any(|l| l == "start api-1") {
+        let planned = w.plan();
+        w.now = planned
+            .wake_at
+            .filter(|_| planned.now.is_empty())
+            .unwrap_or(w.now)
+            .after(ms(1));
+        w.apply(planned);
+    }
+    w.pass_time(secs(1)).stop("api-1");
+    w.observed.last_compose_activity = Some(w.now);
+    w.settle();
+    assert_eq!(w.log, ["stop api-1", "start api-1", "stop api-1"]);
+    assert_eq!(w.current("api"), 2);
+}
+
+#[test]
+fn a_stop_of_ours_is_finished_after_a_crash() {
+    let mut w = World::new();
+    w.service("api", Auto, &["a"]).settled().set("a", 2);
+    let planned = w.plan();
+    w.apply(planned);
+    w.pass_time(secs(3));
+    let planned = w.plan();
+    w.apply(planned);
+    // Everything but memory and world is lost.
+    w.observed.results.clear();
+    w.pass_time(secs(300)).settle();
+    assert_eq!(w.log, ["stop api-1", "start api-1"]);
+    assert_eq!(w.container("api-1").state, ContainerState::Running);
+}
+
+#[test]
+fn holds() {
+    let mut w = World::new();
+    w.service("api", Auto, &["a"]).settled().set("a", 2);
+    let planned = w.plan();
+    w.apply(planned);
+    w.pass_time(secs(3));
+    w.observed.gate_open = true;
+    check(
+        &mut w,
+        expect![[r#"
+        later: api restart api-1, compose is bringing the project up [GateOpen]
+    "#]],
+    );
+    w.observed.gate_open = false;
+    w.observed.last_compose_activity = Some(w.now);
+    check(
+        &mut w,
+        expect![[r#"
+        later: api restart api-1, containers were changed just now [ComposeBusy]
+    "#]],
+    );
+    w.pass_time(secs(6)).policy.act = false;
+    check(
+        &mut w,
+        expect![[r#"
+        later: api restart api-1, no controller acts on this project [NoController]
+    "#]],
+    );
+    w.policy.act = true;
+    w.observed.paused = true;
+    w.set("a", 3);
+    check(
+        &mut w,
+        expect![[r#"
+        later: api publish, the project is paused [Paused]
+        later: api restart api-1, the project is paused [Paused]
+    "#]],
+    );
+    expect![[r#"
+        SourceReady=True/AsExpected
+        Resolved=True/AsExpected
+        Delivered=False/Paused: the project is paused
+        RolledOut=False/Paused: restart api-1: the project is paused
+        Ready=False/Paused: the project is paused
+        Stale=False/AsExpected
+        Drifted=False/AsExpected
+        Paused=True/ByUser
+    "#]]
+    .assert_eq(&w.conditions("api"));
+}
+
+#[test]
+fn restarts_are_bounded_and_the_bound_widens() {
+    let mut w = World::new();
+    w.service("api", Auto, &["a"]).settled();
+    let begin = w.now;
+    let mut at = Vec::new();
+    for value in 2..7 {
+        w.set("a", value);
+        let before = w.log.len();
+        w.settle();
+        assert_eq!(w.log.len(), before + 2);
+        at.push(
+            w.container("api-1")
+                .started_at
+                .unwrap()
+                .since(begin)
+                .as_secs(),
+        );
+    }
+    expect![[r#"
+        [
+            2,
+            62,
+            182,
+            422,
+            902,
+        ]
+    "#]]
+    .assert_debug_eq(&at);
+}
+
+#[test]
+fn a_restart_reaches_those_who_asked_for_it() {
+    let mut w = World::new();
+    w.service("db", Auto, &["a"])
+        .plain("web")
+        .plain("vpn")
+        .plain("idle");
+    w.depends("web", "db", true).depends("idle", "db", false);
+    w.model("vpn").joins.push(name("db"));
+    w.settled().set("a", 2);
+    check_story(
+        &mut w,
+        expect![[r#"
+        0.0 publish db 020202020202 after generation 1, local:a changed [ValueChanged]
+        2.0 stop db-1, it started with generation 1, current is 2 [ValueChanged]
+        2.2 start db-1, it started with generation 1, current is 2 [RestartUnderWay]
+        12.4 stop vpn-1, db was restarted with new content [DependencyRestarted]
+        12.4 stop web-1, db was restarted with new content [DependencyRestarted]
+        12.8 start vpn-1, db was restarted with new content [RestartUnderWay]
+        12.8 start web-1, db was restarted with new content [RestartUnderWay]
+    "#]],
+    );
+}
+
+#[test]
+fn none_does_not_restart_its_dependants() {
+    let mut w = World::new();
+    w.service("db", Nothing, &["a"])
+        .plain("web")
+        .depends("web", "db", true)
+        .settled()
+        .set("a", 2)
+        .settle();
+    assert!(w.log.is_empty(), "{:?}", w.log);
+}
+
+#[test]
+fn who_joins_a_namespace_follows_a_rollback_too() {
+    let mut w = World::new();
+    w.service("db", Auto, &["a"]).plain("vpn");
+    w.model("vpn").joins.push(name("db"));
+    w.settled().bad.insert((name("db"), 2));
+    w.set("a", 2).settle();
+    assert_eq!(
+        w.log,
+        [
+            "stop db-1",
+            "start db-1",
+            "start db-1",
+            "stop vpn-1",
+            "start vpn-1"
+        ]
+    );
+}
+
+#[test]
+fn an_ambiguous_start_is_asked_about() {
+    let mut w = World::new();
+    w.service("api", Auto, &["a"]).settled();
+    w.stop("api-1");
+    w.start("api-1");
+    w.pass_time(secs(2)).set("a", 2);
+    check_story(
+        &mut w,
+        expect![[r#"
+          0.0 publish api 020202020202 after generation 1, local:a changed [ValueChanged]
+          2.0 stop api-1, it started with generation 1, current is 2 [ValueChanged]
+          2.2 start api-1, it started with generation 1, current is 2 [RestartUnderWay]
+    "#]],
+    );
+}
+
+#[test]
+fn an_unknown_start_costs_one_restart() {
+    let mut w = World::new();
+    w.service("api", Auto, &["a"]).settled();
+    w.memory = Memory::default();
+    w.container("api-1").probed = Some(Probed::Unknown);
+    check_story(
+        &mut w,
+        expect![[r#"
+          0.0 stop api-1, what it started with cannot be known [StartUnknown]
+          0.2 start api-1, what it started with cannot be known [RestartUnderWay]
+    "#]],
+    );
+}
+
+#[test]
+fn delivery_waits_for_a_container_that_has_just_started() {
+    let mut w = World::new();
+    w.service("api", Auto, &["a"]).settled();
+    w.stop("api-1");
+    w.start("api-1");
+    w.pass_time(ms(300)).set("a", 2);
+    check(
+        &mut w,
+        expect![[r#"
+        remember
+        later: api publish, api-1 has just started [JustStarted]
+    "#]],
+    );
+}
+
+#[test]
+fn others_are_never_touched() {
+    let mut w = World::new();
+    w.service("api", Auto, &["a"])
+        .replica("api", 2)
+        .replica("api", 3)
+        .replica("api", 4);
+    w.container("api-1").has_volume = false;
+    w.container("api-2").oneoff = true;
+    w.container("api-3").state = ContainerState::Paused;
+    w.container("api-4").state = ContainerState::Exited;
+    w.settled().set("a", 2).settle();
+    assert!(w.log.is_empty());
+    expect![[r#"
+        SourceReady=True/AsExpected
+        Resolved=True/AsExpected
+        Delivered=True/AsExpected
+        RolledOut=False/NotMounted: api-1 does not mount the service's volume
+        Ready=False/NotMounted: api-1 does not mount the service's volume
+        Stale=False/AsExpected
+        Drifted=False/AsExpected
+        Paused=False/AsExpected
+    "#]]
+    .assert_eq(&w.conditions("api"));
+}
+
+#[test]
+fn a_failed_rendering_keeps_the_last_good() {
+    let mut w = World::new();
+    w.service("api", Auto, &["a"]).settled();
+    w.plan();
+    w.seen("api").rendered = Rendered::Failed {
+        reason: "EmptyValue".into(),
+        message: "compose.yaml:3:5: local:a is empty".into(),
+    };
+    let planned = w.decide();
+    assert!(planned.now.is_empty());
+    let text: Vec<_> = planned.report.services[&name("api")]
+        .conditions
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    expect![[r#"
+        [
+            "SourceReady=True/AsExpected",
+            "Resolved=False/EmptyValue: compose.yaml:3:5: local:a is empty",
+            "Delivered=False/Unresolved",
+            "RolledOut=True/AsExpected",
+            "Ready=False/EmptyValue: compose.yaml:3:5: local:a is empty",
+            "Stale=True/EmptyValue: the last good generation stays",
+            "Drifted=False/AsExpected",
+            "Paused=False/AsExpected",
+        ]
+    "#]]
+    .assert_debug_eq(&text);
+}
