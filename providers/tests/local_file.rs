@@ -206,7 +206,10 @@ fn history_is_bounded_and_can_be_gone_back() {
 #[test]
 fn an_export_comes_back_by_key_and_by_passphrase() {
     let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let (source, target) = (StoreFile::under(from.path()), StoreFile::under(to.path()));
+    let (source, target) = (
+        StoreFile::under(from.path()).with_passphrase_cost(10),
+        StoreFile::under(to.path()),
+    );
     set(&source, "a/x", b"1", 0).unwrap();
     set(&source, "a/x", b"2", 1).unwrap();
     set(&source, "a/same", b"s", 1).unwrap();

@@ -30,6 +30,7 @@ const SCRYPT_LIMIT: u8 = 20;
 pub struct StoreFile {
     store: PathBuf,
     key: PathBuf,
+    passphrase_cost: u8,
 }
 
 impl StoreFile {
@@ -38,6 +39,7 @@ impl StoreFile {
         Self {
             store: root.join("store.age"),
             key: root.join("key.txt"),
+            passphrase_cost: SCRYPT_COST,
         }
     }
 
@@ -45,6 +47,15 @@ impl StoreFile {
     #[must_use]
     pub fn with_key(self, key: PathBuf) -> Self {
         Self { key, ..self }
+    }
+
+    /// The same with another cost of passphrases in exports: `log2` of scrypt's N, 1 to 20, by default 18.
+    #[must_use]
+    pub fn with_passphrase_cost(self, log2: u8) -> Self {
+        Self {
+            passphrase_cost: log2.clamp(1, SCRYPT_LIMIT),
+            ..self
+        }
     }
 
     /// The path of the encrypted file.
@@ -103,7 +114,7 @@ impl StoreFile {
         match lock {
             Lock::Passphrase(passphrase) => {
                 let mut recipient = age::scrypt::Recipient::new(secret(passphrase));
-                recipient.set_work_factor(SCRYPT_COST);
+                recipient.set_work_factor(self.passphrase_cost);
                 seal(
                     &document,
                     std::iter::once(&recipient as &dyn age::Recipient),

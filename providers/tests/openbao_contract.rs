@@ -1,0 +1,214 @@
+//! The contract suite over OpenBao's provider, against a server that misbehaves on demand.
+
+#[path = "support/fake_bao.rs"]
+mod fake_bao;
+mod support;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fake_bao::FakeBao;
+use futures_util::future::{BoxFuture, FutureExt};
+use locket_crds::reference::SecretRef;
+use locket_crds::spec::{AuthSpec, Credential, SourceSpec};
+use locket_provider::SecretStore;
+use locket_provider::contract::{CANARY, Case, Fault, Features, Fixture, check};
+use locket_providers::open;
+use support::context;
+use tempfile::TempDir;
+
+struct Bao {
+    fake: FakeBao,
+    address: SocketAddr,
+    dir: TempDir,
+}
+
+impl Bao {
+    async fn new() -> Self {
+        let (fake, address) = FakeBao::start().await;
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("secret_id"), "sid\n").unwrap();
+        Self { fake, address, dir }
+    }
+
+    fn source(&self, url: String) -> SourceSpec {
+        let secret_id = Credential::File(
+            self.dir
+                .path()
+                .join("secret_id")
+                .to_str()
+                .unwrap()
+                .to_owned(),
+        );
+        SourceSpec {
+            url: Some(url),
+            auth: Some(AuthSpec::Approle {
+                role_id: "role".to_owned(),
+                secret_id,
+                mount: None,
+            }),
+            timeout: Some(Duration::from_millis(800)),
+            ..SourceSpec::of_kind("openbao")
+        }
+    }
+
+    fn open(&self, source: &SourceSpec) -> Arc<dyn SecretStore> {
+        open(source, &context()).unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    fn set(&self, name: &str, fields: &[(&str, &str)]) -> Vec<SecretRef> {
+        let mut world = self.fake.world();
+        let secret = world.secrets.entry(format!("shop/{name}")).or_default();
+        secret.0 += 1;
+        secret.1 = fields
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect();
+        fields
+            .iter()
+            .map(|(field, _)| format!("bao:kv/shop/{name}#{field}").parse().unwrap())
+            .collect()
+    }
+}
+
+impl Fixture for Bao {
+    fn features(&self) -> Features {
+        // KV holds JSON: bytes that are no text cannot be put there.
+        Features {
+            binary: false,
+            large: true,
+            fields: true,
+            denies: true,
+            changes: true,
+            logs_in: true,
+            http: true,
+        }
+    }
+    fn cases(&self) -> Vec<Case> {
+        use Case::*;
+        vec![
+            Found,
+            NotFound,
+            EmptyValue,
+            LargeValue,
+            Batch,
+            SharedRead,
+            VersionChanges,
+            Denied,
+            ExpiredAuth,
+            Throttled,
+            Timeout,
+            EndlessBody,
+            PrivateCa,
+            Redirect,
+            NoValueInErrors,
+            ControlCharacters,
+        ]
+    }
+    fn store(&self) -> BoxFuture<'_, Arc<dyn SecretStore>> {
+        async { self.open(&self.source(format!("http://{}", self.address))) }.boxed()
+    }
+    fn put<'a>(&'a self, name: &'a str, value: &'a [u8]) -> BoxFuture<'a, SecretRef> {
+        let text = std::str::from_utf8(value).unwrap();
+        async move { self.set(name, &[("value", text)]).remove(0) }.boxed()
+    }
+    fn absent(&self) -> SecretRef {
+        "bao:kv/shop/absent#value".parse().unwrap()
+    }
+    fn denied(&self) -> BoxFuture<'_, SecretRef> {
+        self.fake.world().secrets.insert(
+            "others/x".to_owned(),
+            (1, [("value".to_owned(), CANARY.to_owned())].into()),
+        );
+        async { "bao:kv/others/x#value".parse().unwrap() }.boxed()
+    }
+    fn put_fields<'a>(&'a self, fields: &'a [(&'a str, &'a str)]) -> BoxFuture<'a, Vec<SecretRef>> {
+        async move { self.set("fields", fields) }.boxed()
+    }
+    fn reads(&self) -> usize {
+        self.fake.world().reads
+    }
+    fn logins(&self) -> usize {
+        self.fake.world().logins
+    }
+    fn fault(&self, fault: Fault) {
+        let mut world = self.fake.world();
+        match fault {
+            Fault::ExpireAuth => world.tokens.clear(),
+            other => world.fault = Some(other),
+        }
+    }
+    fn strayed(&self) -> String {
+        self.fake.world().strayed.clone()
+    }
+    fn token(&self) -> String {
+        self.fake.world().tokens.last().cloned().unwrap_or_default()
+    }
+    fn tls(&self) -> BoxFuture<'_, [Arc<dyn SecretStore>; 2]> {
+        async {
+            let key = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+            let path = self.dir.path().join("ca.pem");
+            std::fs::write(&path, key.cert.pem()).unwrap();
+            let config = rustls::ServerConfig::builder_with_provider(
+                rustls::crypto::ring::default_provider().into(),
+            )
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(
+                vec![key.cert.der().clone()],
+                rustls::pki_types::PrivateKeyDer::try_from(key.signing_key.serialize_der())
+                    .unwrap(),
+            )
+            .unwrap();
+            let address = self.fake.start_tls(Arc::new(config)).await;
+            let without = self.source(format!("https://localhost:{}", address.port()));
+            let with = SourceSpec {
+                ca: Some(path.to_str().unwrap().to_owned()),
+                ..without.clone()
+            };
+            [self.open(&with), self.open(&without)]
+        }
+        .boxed()
+    }
+}
+
+#[tokio::test]
+async fn openbao_keeps_the_contract() {
+    check(Bao::new).await;
+}
+
+#[tokio::test]
+async fn a_missing_right_costs_no_login() {
+    let bao = Bao::new().await;
+    let refs = [bao.denied().await];
+    let store = bao.store().await;
+    for _ in 0..3 {
+        assert!(store.fetch(&refs).await[0].is_err());
+    }
+    assert_eq!(bao.logins(), 1);
+}
+
+#[tokio::test]
+async fn many_callers_log_in_once() {
+    let bao = Bao::new().await;
+    let refs = bao.set("one", &[("value", "v")]);
+    let store = bao.store().await;
+    let fetches = (0..20).map(|_| store.fetch(&refs));
+    assert!(
+        futures_util::future::join_all(fetches)
+            .await
+            .iter()
+            .all(|got| got[0].is_ok())
+    );
+    bao.fault(Fault::ExpireAuth);
+    let fetches = (0..20).map(|_| store.fetch(&refs));
+    assert!(
+        futures_util::future::join_all(fetches)
+            .await
+            .iter()
+            .all(|got| got[0].is_ok())
+    );
+    assert_eq!(bao.logins(), 2);
+}
