@@ -284,6 +284,65 @@ fn macs_tell_lists_of_parts_apart() {
     assert_eq!(macs.iter().collect::<BTreeSet<_>>().len(), macs.len());
 }
 
+/// The text of all lines of one kind in an example.
+fn lines(example: &str, kind: &str) -> String {
+    let lines: Vec<&str> = example
+        .lines()
+        .filter_map(|line| line.strip_prefix(kind)?.strip_prefix("  "))
+        .collect();
+    lines.join("\n")
+}
+
+/// The reference has every filter, and its examples are true.
+#[test]
+fn the_reference_is_complete_and_true() {
+    let page = include_str!("../../../../docs/reference/templates.md");
+    let (_, filters) = page.split_once("## Filters\n").unwrap();
+    let mut documented = Vec::new();
+    for section in filters.split("\n### ").skip(1) {
+        let (name, section) = section.split_once('\n').unwrap();
+        documented.push(name);
+        let example = section
+            .split("```")
+            .find_map(|fenced| fenced.strip_prefix("text\n"))
+            .unwrap();
+        let (value, text, gives) = (
+            lines(example, "value"),
+            lines(example, "write"),
+            lines(example, "gives"),
+        );
+        assert!(
+            text.contains(&format!("| {name}")),
+            "the example of {name} does not use it"
+        );
+        let mut item = item(file("a"), template(&text));
+        if let Content::Template { names, .. } = &mut item.content {
+            *names = BTreeMap::from([("v".into(), input("v"))]);
+        }
+        let options = RenderOptions { now: Some(59) };
+        let rendered = render(
+            &[item],
+            &values(&[("v", value.as_bytes())]),
+            &Key::new([7; 32]),
+            options,
+        );
+        let rendered = rendered.unwrap_or_else(|problems| panic!("{name}: {problems:?}"));
+        let got = std::str::from_utf8(rendered.files[0].bytes.expose()).unwrap();
+        match gives.strip_suffix('…') {
+            Some(start) => assert!(got.starts_with(start), "{name}: {got}"),
+            None => assert_eq!(got, gives, "{name}"),
+        }
+    }
+    let bare = FILTERS
+        .iter()
+        .map(|filter| filter.split('(').next().unwrap());
+    let all: BTreeSet<&str> = bare.chain(["bcrypt", "htpasswd"]).collect();
+    assert!(
+        documented.iter().copied().eq(all),
+        "sorted, each once: {documented:?}"
+    );
+}
+
 /// Every filter but the two that cost 50 ms a call.
 const FILTERS: [&str; 22] = [
     "base64",
