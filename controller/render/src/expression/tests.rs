@@ -25,13 +25,21 @@ fn filters_apply_in_order() {
     assert_eq!(run("a", false, &[]), Ok("a".into()));
 }
 
+/// Value, `allow_empty`, filters, and what comes of them.
+type Row = (
+    &'static str,
+    bool,
+    Vec<Filter>,
+    Result<&'static str, Reason>,
+);
+
 #[test]
 fn nothing_is_a_value_only_when_it_was_said() {
     use Filter::{Base64, Required, Sha256, Trim};
     let default = |text: &str| Filter::Default(text.to_owned());
     let of_nothing = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
     let no = Err(Reason::EmptyValue);
-    let rows: [(&str, bool, Vec<Filter>, Result<&str, Reason>); 17] = [
+    let rows: [Row; 17] = [
         ("", false, vec![], no),
         ("", true, vec![], Ok("")),
         ("", false, vec![Sha256], no),
