@@ -95,3 +95,131 @@ fn has_stepped(entry: &Published, now: Time, boot: u64) -> bool {
     let today = i128::from(now.0) - i128::from(boot);
     then.abs_diff(today) > u128::from(CLOCK_STEP)
 }
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+    use locket_crds::id::Fingerprint;
+
+    use super::*;
+    use crate::model::{ContainerId, ContainerState, Health};
+
+    const SECOND: u64 = 1_000_000_000;
+
+    /// A log from (second of the publish, content), a start, and how far the clock was set since.
+    fn check(
+        log: &[(f64, u8)],
+        started: f64,
+        probed: Option<Probed>,
+        shim: bool,
+        step: u64,
+    ) -> String {
+        let time = |s: f64| Time((1000.0 + s) as u64 * SECOND + ((s.fract() * 1e9) as u64));
+        let entry = |(i, (at, content)): (usize, &(f64, u8))| Published {
+            seq: i as u64 + 1,
+            fingerprint: Fingerprint([*content; 32]),
+            at: time(*at),
+            boot: time(*at).0,
+        };
+        let log: Vec<_> = log.iter().enumerate().map(entry).collect();
+        let container = ObservedContainer {
+            id: ContainerId("c".into()),
+            name: "c".into(),
+            service: "s".into(),
+            number: 1,
+            oneoff: false,
+            has_volume: true,
+            has_shim: shim,
+            state: ContainerState::Running,
+            started_at: Some(time(started)),
+            finished_at: None,
+            health: Health::None,
+            restart_count: 0,
+            exit_code: 0,
+            probed,
+            operation: None,
+        };
+        let now = time(100.0);
+        match started_with(&log, &container, now, now.0 - step) {
+            Start::Known(own) => format!("generation {}", own.seq),
+            Start::Ask(at) => format!("ask at {:.1}", (at.0 - 1000 * SECOND) as f64 / 1e9),
+            other => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn table() {
+        let mut out = String::new();
+        let mut row = |what: &str, got: String| out += &format!("{what}: {got}\n");
+        row("nothing published", check(&[], 5.0, None, true, 0));
+        row(
+            "before the start",
+            check(&[(1.0, 1), (2.0, 2)], 5.0, None, true, 0),
+        );
+        row(
+            "at the start",
+            check(&[(1.0, 1), (5.0, 2)], 5.0, None, true, 0),
+        );
+        row(
+            "just after the start",
+            check(&[(1.0, 1), (7.0, 2)], 5.0, None, true, 0),
+        );
+        row(
+            "just after, same content",
+            check(&[(1.0, 1), (7.0, 1)], 5.0, None, true, 0),
+        );
+        row(
+            "long after",
+            check(&[(1.0, 1), (16.0, 2)], 5.0, None, true, 0),
+        );
+        row(
+            "waited in the gate",
+            check(&[(9.0, 1), (20.0, 2)], 5.0, None, true, 0),
+        );
+        row(
+            "waited, two at once",
+            check(&[(9.0, 1), (9.5, 2)], 5.0, None, true, 0),
+        );
+        row(
+            "no gate without a shim",
+            check(&[(9.0, 1)], 5.0, None, false, 0),
+        );
+        row(
+            "nobody to ask",
+            check(&[(1.0, 1), (7.0, 2)], 5.0, None, false, 0),
+        );
+        row(
+            "the process said",
+            check(&[(1.0, 1), (7.0, 2)], 5.0, Some(Probed::Seq(2)), true, 0),
+        );
+        row(
+            "it said something unheard of",
+            check(&[(1.0, 1)], 5.0, Some(Probed::Seq(9)), true, 0),
+        );
+        row(
+            "it could not be read",
+            check(&[(1.0, 1)], 5.0, Some(Probed::Unknown), true, 0),
+        );
+        row(
+            "the clock was set",
+            check(&[(1.0, 1)], 5.0, None, true, SECOND),
+        );
+        expect![[r#"
+            nothing published: Waiting
+            before the start: generation 2
+            at the start: generation 2
+            just after the start: ask at 8.0
+            just after, same content: generation 1
+            long after: generation 1
+            waited in the gate: generation 1
+            waited, two at once: ask at 10.5
+            no gate without a shim: Unknown
+            nobody to ask: Unknown
+            the process said: generation 2
+            it said something unheard of: Unknown
+            it could not be read: Unknown
+            the clock was set: ask at 6.0
+        "#]]
+        .assert_eq(&out);
+    }
+}

@@ -9,7 +9,7 @@ use locket_crds::id::ServiceName;
 
 use crate::accept::stable;
 use crate::act::{Restart, freeze};
-use crate::memory::{Event, EventKind, Failure, Intent, Phase};
+use crate::memory::{Event, EventKind, Failure, Intent, Own, Phase};
 use crate::model::{Action, ContainerState, Health, ObservedContainer, Operation, Time};
 use crate::pass::Pass;
 use crate::plan::{Cause, Reason};
@@ -75,6 +75,7 @@ pub(crate) fn advance(pass: &mut Pass, service: &ServiceName, container: &Observ
             return start(pass, service, container, &intent);
         };
         intent.phase = Phase::Verifying { since };
+        know_start(pass, service, container, &intent);
         pass.service(service).restarts += 1;
         pass.set_intent(&container.id, Some(intent.clone()));
     }
@@ -147,6 +148,34 @@ fn start(pass: &mut Pass, service: &ServiceName, container: &ObservedContainer, 
         Some(container),
         cause,
     );
+}
+
+/// What we have started ourselves read what was there before the start, whatever the clocks say:
+/// so an unreadable process is restarted once and not for ever.
+fn know_start(
+    pass: &mut Pass,
+    service: &ServiceName,
+    container: &ObservedContainer,
+    intent: &Intent,
+) {
+    let Some(current) = pass
+        .current(service)
+        .filter(|p| Some(p.fingerprint) == intent.to)
+    else {
+        return;
+    };
+    let own = Own {
+        seq: current.seq,
+        fingerprint: current.fingerprint,
+    };
+    if let Some(seen) = pass
+        .container(&container.id)
+        .seen
+        .as_mut()
+        .filter(|s| Some(s.started_at) == container.started_at)
+    {
+        seen.own.get_or_insert(own);
+    }
 }
 
 enum Verdict {

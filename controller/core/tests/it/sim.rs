@@ -10,7 +10,7 @@ use locket_crds::id::{Fingerprint, ServiceName};
 use locket_crds::reference::SecretRef;
 use locket_crds::spec::{ChangeAction, ComposeService, Dependency, Healthcheck, OnChange};
 
-/// How far the two clocks of the machine are apart.
+/// How far the two clocks of the machine are apart at first.
 const OFFSET: u64 = 1_000_000_000_000;
 
 pub fn secs(n: u64) -> Duration {
@@ -45,6 +45,8 @@ pub struct World {
     /// What happened to containers: `stop api-1`, `start api-1`, …
     pub log: Vec<String>,
     seq: u64,
+    /// How far the clocks are apart now.
+    pub offset: u64,
 }
 
 impl World {
@@ -66,6 +68,7 @@ impl World {
             hooks_fail: false,
             log: Vec::new(),
             seq: 0,
+            offset: OFFSET,
         }
     }
 
@@ -248,7 +251,7 @@ impl World {
 
     /// The plan for what is observed as it stands.
     pub fn decide(&mut self) -> Planned {
-        self.observed.boot = self.now.0 - OFFSET;
+        self.observed.boot = self.now.0 - self.offset;
         let planned = plan(
             &self.desired,
             &self.observed,
@@ -325,7 +328,7 @@ impl World {
 
     pub fn publish(&mut self, service: &str, expect: u64, fingerprint: Fingerprint) {
         self.pass_time(ms(1));
-        let (at, boot) = (self.now, self.now.0 - OFFSET);
+        let (at, boot) = (self.now, self.now.0 - self.offset);
         self.seq += 1;
         let seq = self.seq;
         let seen = self.seen(service);

@@ -549,14 +549,17 @@ fn an_ambiguous_start_is_asked_about() {
     w.service("api", Auto, &["a"]).settled();
     w.stop("api-1");
     w.start("api-1");
-    w.pass_time(secs(2)).set("a", 2);
+    // A gate publishes before anybody has looked at the new run.
+    w.pass_time(ms(1500))
+        .set("a", 2)
+        .publish("api", 1, print(2));
     check_story(
         &mut w,
         expect![[r#"
-          0.0 publish api 020202020202 after generation 1, local:a changed [ValueChanged]
-          2.0 stop api-1, it started with generation 1, current is 2 [ValueChanged]
-          2.2 start api-1, it started with generation 1, current is 2 [RestartUnderWay]
-    "#]],
+            1.0 probe api-1, a generation was published just after it started [StartAmbiguous]
+            2.0 stop api-1, it started with generation 1, current is 2 [ValueChanged]
+            2.2 start api-1, it started with generation 1, current is 2 [RestartUnderWay]
+        "#]],
     );
 }
 
@@ -646,4 +649,16 @@ fn a_failed_rendering_keeps_the_last_good() {
         ]
     "#]]
     .assert_debug_eq(&text);
+}
+
+#[test]
+fn a_clock_step_costs_at_most_one_restart_where_nobody_can_be_asked() {
+    let mut w = World::new();
+    w.service("api", Auto, &["a"]).settled();
+    w.memory.containers.clear();
+    w.container("api-1").has_shim = false;
+    w.offset += 10_000_000_000;
+    w.settle();
+    w.pass_time(secs(7200)).settle();
+    assert_eq!(w.log, ["stop api-1", "start api-1"]);
 }
