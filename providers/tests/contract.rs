@@ -1,4 +1,5 @@
 //! The contract suite over the built-in store, files and variables. OpenBao's is in `openbao_contract.rs`.
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! The built-in store on disk: recoverable with the stock tool, never damaged by us.
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

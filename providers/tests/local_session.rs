@@ -1,4 +1,5 @@
 //! Client and session over a real pair of pipes: the store as CLI, gate and controller use it.
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! The contract suite over OpenBao's provider, against a server that misbehaves on demand.
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 #[path = "support/fake_bao.rs"]
 mod fake_bao;

@@ -1,4 +1,5 @@
 //! The provider against a real OpenBao server. `make setup` installs it; `LOCKET_TEST_BAO` names another one.
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 mod support;
 
@@ -179,7 +180,7 @@ async fn both_versions_of_kv_are_found_at_any_depth() {
         ("bao:team/a/kv/shop/db#nothing", ErrorKind::NotFound),
         ("bao:team/a/kv/shop/none#password", ErrorKind::NotFound),
         ("bao:old/none#password", ErrorKind::NotFound),
-        ("bao:nomount/x#y", ErrorKind::Denied),
+        ("bao:nomount/x#y", ErrorKind::NotFound),
         ("bao:team/a/kv/shop/db", ErrorKind::Invalid),
         ("bao:sys/health#x", ErrorKind::Invalid),
     ] {
@@ -215,13 +216,7 @@ async fn both_versions_of_kv_are_found_at_any_depth() {
     s.bao(&["kv", "delete", "-mount=team/a/kv", "shop/db"]);
     assert_eq!(get(&*store, two).await, Err(ErrorKind::NotFound));
     assert_eq!(version(&*store, two).await, Err(ErrorKind::NotFound));
-    s.bao(&[
-        "kv",
-        "undelete",
-        "-mount=team/a/kv",
-        "-versions=2",
-        "shop/db",
-    ]);
+    s.bao(&["write", "team/a/kv/undelete/shop/db", "versions=2"]);
     assert_eq!(get(&*store, two).await.unwrap(), "p2");
 
     // A mount that is made anew as the other version is noticed.
@@ -406,7 +401,7 @@ async fn a_sealed_or_absent_server_is_unavailable() {
         .err()
         .unwrap();
     assert_eq!(e.kind, ErrorKind::Unavailable);
-    assert!(e.message.contains("cannot be reached"), "{e}");
+    assert!(e.message.starts_with("127.0.0.1:"), "{e}");
 }
 
 #[tokio::test]

@@ -141,8 +141,8 @@ async fn answer(State(fake): State<FakeBao>, request: Request) -> Response {
     };
     let (kind, name) = match path.strip_prefix("kv/").and_then(|p| p.split_once('/')) {
         Some((kind, name)) => (kind, name.to_owned()),
-        None if path == "auth/token/lookup-self" => {
-            return json_answer(200, json!({"data": {"ttl": 3600, "renewable": true}}));
+        None if path == "sys/internal/ui/mounts" => {
+            return json_answer(200, json!({"data": {"secret": {}}}));
         }
         None if path.starts_with("sys/internal/ui/mounts/kv/") => {
             return json_answer(
