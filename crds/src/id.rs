@@ -95,9 +95,15 @@ impl<'de> Deserialize<'de> for Fingerprint {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let text = String::deserialize(d)?;
         let bytes: Option<Vec<u8>> = (text.len() == 64 && text.is_ascii())
-            .then(|| (0..32).map(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).ok()).collect())
+            .then(|| {
+                (0..32)
+                    .map(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).ok())
+                    .collect()
+            })
             .flatten();
         let bytes = bytes.and_then(|b| <[u8; 32]>::try_from(b).ok());
-        bytes.map(Self).ok_or_else(|| serde::de::Error::custom("a fingerprint is 64 hex digits"))
+        bytes
+            .map(Self)
+            .ok_or_else(|| serde::de::Error::custom("a fingerprint is 64 hex digits"))
     }
 }

@@ -2,10 +2,15 @@
 //!
 //! Everything here is data and pure functions: no I/O, no clock, no async.
 //! Start with [`spec::ProjectSpec`]: what a compose project asks for.
-//! [`compile`](compose) makes it from compose files, [`item`] is its resolved form that planner and renderer share.
+//! `compose::compile` makes it from compose files, [`item`] is its resolved form that planner and renderer share.
 
+#![deny(missing_docs)]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
+
+pub mod api;
 pub mod id;
 pub mod item;
-pub mod spec;
 pub mod reference;
+pub mod spec;
 pub mod template;
+pub mod time;

@@ -87,6 +87,12 @@ impl FromStr for SecretRef {
             Some((p, f)) => (p, Some(f.to_owned())),
             None => (rest, None),
         };
-        Ok(Self { source: source.into(), path: path.to_owned(), field, version: None, text: text.to_owned() })
+        Ok(Self {
+            source: source.into(),
+            path: path.to_owned(),
+            field,
+            version: None,
+            text: text.to_owned(),
+        })
     }
 }

@@ -83,9 +83,28 @@ pub struct SourceSpec {
 }
 
 impl SourceSpec {
+    /// A source of which only the type is known.
+    pub fn of_kind(kind: &str) -> Self {
+        Self {
+            kind: kind.to_owned(),
+            url: None,
+            namespace: None,
+            auth: None,
+            ca: None,
+            root: None,
+            refresh: None,
+            timeout: None,
+            origin: Origin::default(),
+        }
+    }
+
     /// True for the short form: only a type, everything else is the host's.
     pub fn is_host_name(&self) -> bool {
-        self.url.is_none() && self.auth.is_none() && self.root.is_none() && self.ca.is_none() && self.namespace.is_none()
+        self.url.is_none()
+            && self.auth.is_none()
+            && self.root.is_none()
+            && self.ca.is_none()
+            && self.namespace.is_none()
     }
 }
 

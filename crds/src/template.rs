@@ -84,7 +84,10 @@ impl Template {
     /// # Errors
     /// All problems of the text, in order.
     pub fn parse(text: &str) -> Result<Self, Vec<TemplateError>> {
-        Ok(Self { text: text.to_owned(), parts: vec![Part::Text(text.to_owned())] })
+        Ok(Self {
+            text: text.to_owned(),
+            parts: vec![Part::Text(text.to_owned())],
+        })
     }
     /// The text as it was written.
     pub fn text(&self) -> &str {

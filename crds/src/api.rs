@@ -1,0 +1,285 @@
+//! The wire types of the controller's API, also what `--json` prints.
+//!
+//! Nothing in here holds a value of a secret: only names, references, versions and keyed fingerprints.
+//! New fields may appear within one [`VERSION`]; a field never changes its meaning.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{Fingerprint, ProjectName, ServiceName, SourceName};
+pub use crate::time::Timestamp;
+
+/// Version of these structures, in [`Status::version`] and in the URLs.
+pub const VERSION: u32 = 1;
+
+/// `GET /v1/status`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// [`VERSION`].
+    pub version: u32,
+    /// The version of the program that answers.
+    pub locket: String,
+    /// All projects that it looks after, or the one that was asked for.
+    pub projects: Vec<ProjectStatus>,
+}
+
+/// One project.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ProjectStatus {
+    /// Its name.
+    pub project: ProjectName,
+    /// Its directory on the client that applied it.
+    pub working_dir: String,
+    /// When its spec was applied.
+    pub applied: Option<Timestamp>,
+    /// One of each type, in the order of [`ConditionKind::ALL`].
+    pub conditions: Vec<Condition>,
+    /// Services that are given something.
+    pub services: Vec<ServiceStatus>,
+    /// Sources that the project uses.
+    pub sources: Vec<SourceStatus>,
+    /// What waits, and for what.
+    pub waiting: Vec<Waiting>,
+}
+
+/// One service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ServiceStatus {
+    /// Its name.
+    pub service: ServiceName,
+    /// Sequence number of the current generation; 0: none yet.
+    pub generation: u64,
+    /// Fingerprint of the current generation.
+    pub fingerprint: Option<Fingerprint>,
+    /// One of each type, in the order of [`ConditionKind::ALL`].
+    pub conditions: Vec<Condition>,
+    /// Its containers.
+    pub containers: Vec<ContainerStatus>,
+}
+
+/// One container of a service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ContainerStatus {
+    /// The engine's id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// The generation that it started with; `None`: unknown, or it does not run.
+    pub started_with: Option<u64>,
+    /// Why it does not run with what it should.
+    pub outdated: Option<String>,
+    /// Whether it mounts the service's volume; one that does not gets nothing.
+    pub has_volume: bool,
+}
+
+/// One source of a project.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SourceStatus {
+    /// Its name.
+    pub source: SourceName,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Whether its last answer was one.
+    pub ready: bool,
+    /// The last answer.
+    pub last_contact: Option<Timestamp>,
+    /// A bounded word for what is wrong; empty when it is ready.
+    pub reason: String,
+    /// The same for people.
+    pub message: String,
+}
+
+/// A step that is held.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// For which service.
+    pub service: ServiceName,
+    /// What: `publish`, `restart`, …
+    pub what: String,
+    /// A bounded word for what it waits for.
+    pub reason: String,
+    /// The same for people.
+    pub message: String,
+    /// Until when at least, if that is known.
+    pub until: Option<Timestamp>,
+}
+
+/// A condition, as Kubernetes has them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Condition {
+    /// Its type.
+    #[serde(rename = "type")]
+    pub kind: ConditionKind,
+    /// Whether it holds.
+    pub status: bool,
+    /// A bounded word.
+    pub reason: String,
+    /// For people; may be empty.
+    pub message: String,
+    /// Since when it has this status.
+    pub last_transition: Timestamp,
+}
+
+/// The types of conditions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum ConditionKind {
+    /// Every source answers.
+    SourceReady,
+    /// Every reference has a value, every template renders.
+    Resolved,
+    /// The current generation is what was asked for.
+    Delivered,
+    /// Every container runs with the current generation.
+    RolledOut,
+    /// All of the above.
+    Ready,
+    /// What is delivered may be out of date. False is good.
+    Stale,
+    /// Somebody has changed delivered files. False is good.
+    Drifted,
+    /// A user has paused the project. False is good.
+    Paused,
+}
+
+impl ConditionKind {
+    /// All, in the order in which they are shown.
+    pub const ALL: [Self; 8] = [
+        Self::SourceReady,
+        Self::Resolved,
+        Self::Delivered,
+        Self::RolledOut,
+        Self::Ready,
+        Self::Stale,
+        Self::Drifted,
+        Self::Paused,
+    ];
+
+    /// The status that means that all is well.
+    pub fn good(self) -> bool {
+        !matches!(self, Self::Stale | Self::Drifted | Self::Paused)
+    }
+}
+
+impl std::fmt::Display for ConditionKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The variants' names are the words of the API.
+        std::fmt::Debug::fmt(self, f)
+    }
+}
+
+/// Something that happened; equal ones are counted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// Rises with every event and every repetition; what `--follow` continues from.
+    pub seq: u64,
+    /// The project.
+    pub project: ProjectName,
+    /// The service, unless it is about the project.
+    pub service: Option<ServiceName>,
+    /// Whether it is as it should be.
+    pub kind: EventKind,
+    /// A bounded word: `Published`, `Restarted`, `RolledBack`, `HookFailed`, …
+    pub reason: String,
+    /// For people.
+    pub message: String,
+    /// How often.
+    pub count: u64,
+    /// The first time.
+    pub first: Timestamp,
+    /// The last time.
+    pub last: Timestamp,
+}
+
+/// How bad an [`Event`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EventKind {
+    /// As it should be.
+    Normal,
+    /// Somebody should look.
+    Warning,
+}
+
+/// `GET /v1/projects/<project>/explain/<service>`: why things are as they are.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Explain {
+    /// The project.
+    pub project: ProjectName,
+    /// How the service stands now.
+    pub service: ServiceStatus,
+    /// Its action in force, as `on_change` would write it.
+    pub on_change: String,
+    /// What it is given: target, and the references that it comes from.
+    pub inputs: Vec<ExplainInput>,
+    /// What waits for this service.
+    pub waiting: Vec<Waiting>,
+    /// What was done, the latest first.
+    pub history: Vec<ExplainAct>,
+}
+
+/// One file or variable in an [`Explain`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExplainInput {
+    /// `file config.toml`, `env DB_PASSWORD`.
+    pub target: String,
+    /// The references that it is made of.
+    pub references: Vec<String>,
+    /// `compose.yaml:12:7`.
+    pub origin: String,
+}
+
+/// One thing that was done to a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExplainAct {
+    /// When.
+    pub time: Timestamp,
+    /// What: `publish`, `restart`, `signal HUP`, `exec`, `rollback`.
+    pub action: String,
+    /// The container's name, if it was done to one.
+    pub container: Option<String>,
+    /// The change that caused it.
+    pub cause: String,
+    /// What came before: generation and fingerprint.
+    pub from: Option<Generation>,
+    /// What came after.
+    pub to: Option<Generation>,
+    /// `ok`, or what went wrong.
+    pub result: String,
+}
+
+/// A generation in few words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Generation {
+    /// Sequence number.
+    pub seq: u64,
+    /// Fingerprint.
+    pub fingerprint: Fingerprint,
+}
+
+/// Why a request was not answered, with any HTTP status that is not 2xx.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// A bounded word: `NotFound`, `Invalid`, `Conflict`, `Internal`.
+    pub reason: String,
+    /// For people.
+    pub message: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_condition_reads_like_one_of_kubernetes() {
+        let it = Condition {
+            kind: ConditionKind::RolledOut,
+            status: false,
+            reason: "HookFailed".into(),
+            message: String::new(),
+            last_transition: Timestamp(0),
+        };
+        let json = serde_json::to_string(&it).unwrap();
+        expect_test::expect![[r#"{"type":"RolledOut","status":false,"reason":"HookFailed","message":"","last_transition":"1970-01-01T00:00:00.000Z"}"#]].assert_eq(&json);
+        assert_eq!(serde_json::from_str::<Condition>(&json).unwrap(), it);
+        assert_eq!(ConditionKind::RolledOut.to_string(), "RolledOut");
+    }
+}
