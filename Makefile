@@ -1,0 +1,88 @@
+# The menu. `make` alone prints it.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+HOST := $(shell rustc -vV | sed -n 's/^host: //p')
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
+# `make e2e PROFILE=quick`: the same static program, built in a third of the time.
+PROFILE ?= release
+BIN := target/$(HOST)/$(PROFILE)/locket
+BIN_DIR ?= $(HOME)/.local/bin
+PLUGIN_DIR ?= $(or $(DOCKER_CONFIG),$(HOME)/.docker)/cli-plugins
+
+# What the set-up found or made: OpenBao, age, the docker CLI. Read in each recipe, because `make setup` may have run just before.
+WITH_ENV = if [ -f .e2e/env ]; then set -a; . .e2e/env; set +a; fi;
+
+NEXTEST := $(shell command -v cargo-nextest >/dev/null && echo yes)
+SCENARIOS := package(locket-e2e) & binary(main)
+# Tests that start a real server, so they need `make setup`.
+SERVERS := binary(openbao_server) | test(/real/)
+
+help: ## This menu
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+demo: build setup ## Show the main job on a real engine
+	@$(WITH_ENV) LOCKET_BIN="$(abspath $(BIN))" e2e/demo/demo
+
+test: fmt clippy deny setup unit doc build e2e-run ## Everything: style, licences, tests of every room, scenarios on a real engine
+
+check: fmt clippy deny quick-unit ## Fast, needs no engine: style, licences, tests of the rooms
+
+e2e: setup build e2e-run ## Scenarios on a real engine, real compose, real backends; ONLY=name for some
+
+bench: setup build ## Figures of docs/benchmarks.md
+	@$(WITH_ENV) LOCKET_BIN="$(abspath $(BIN))" cargo run --locked -q --release -p locket-e2e --bin bench
+
+install: build ## Into ~/.local/bin, and as docker-locket into the docker CLI's plugin folder
+	@.ci/install "$(BIN)" "$(BIN_DIR)/locket" "$(PLUGIN_DIR)/docker-locket"
+
+image: build ## Import the binary as image locket:VERSION
+	@$(WITH_ENV) dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; install -m 0755 "$(BIN)" "$$dir/locket"; \
+	  tar -C "$$dir" --owner=0 --group=0 --numeric-owner --mtime=@0 --format=ustar -cf - locket \
+	  | docker import --change 'ENTRYPOINT ["/locket"]' --change 'LABEL org.opencontainers.image.title=locket' - locket:$(VERSION) >/dev/null; \
+	  docker image ls locket:$(VERSION)
+
+clean: ## Remove builds, the test images, and what a killed test left on the engine
+	@e2e/setup/setup clean || true
+	cargo clean
+	rm -rf .e2e
+
+setup: ## Make this machine ready for demo and e2e (an engine if none answers, test images, OpenBao)
+	@e2e/setup/setup
+
+build: ## The static release binary
+	@RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --profile $(PROFILE) --target $(HOST) -p locket --bin locket
+	@echo "$(BIN) $$(stat -c %s $(BIN)) bytes"
+
+fmt: ## rustfmt
+	@cargo fmt --all --check
+
+clippy: ## clippy, with the fences of clippy.toml
+	@cargo clippy --locked --workspace --all-targets -- -D warnings
+
+deny: ## Licences, bans and sources of the dependencies
+	@command -v cargo-deny >/dev/null || { echo "cargo-deny is missing: installing it, once, about 3 minutes"; \
+	  CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+	  cargo install cargo-deny --locked --version '^0.20'; }
+	@cargo deny --log-level error check bans licenses sources
+
+advisories: ## Known vulnerabilities in the dependencies (fetches the database)
+	@cargo deny check advisories
+
+unit: ## Tests of every room
+	@$(WITH_ENV) $(if $(NEXTEST),cargo nextest run --locked --workspace -E 'not ($(SCENARIOS))',cargo test --locked --workspace --exclude locket-e2e && cargo test --locked -p locket-e2e --lib --bins --test arrows)
+
+quick-unit:
+	@$(WITH_ENV) $(if $(NEXTEST),cargo nextest run --locked --workspace -E 'not ($(SCENARIOS) | $(SERVERS))',cargo test --locked --workspace --lib --bins)
+
+doc: ## Doctests
+	@cargo test --locked --workspace --doc -q
+
+e2e-run:
+	@$(WITH_ENV) export LOCKET_BIN="$(abspath $(BIN))"; \
+	  $(if $(NEXTEST),cargo nextest run --locked --profile e2e -p locket-e2e --test main $(ONLY),cargo test --locked -p locket-e2e --test main -- --test-threads=1 $(ONLY))
+
+.PHONY: help demo test check e2e bench install image clean setup build fmt clippy deny advisories unit quick-unit doc e2e-run
