@@ -14,3 +14,4 @@ pub mod reference;
 pub mod spec;
 pub mod template;
 pub mod time;
+pub mod yaml;
