@@ -1,0 +1,195 @@
+//! What is wrong with a file, for people: code, place, snippet, help.
+//!
+//! A [`Diagnostic`] carries its place as line and column, so that it can be shown where the file is not at hand:
+//! [`one_line`] needs nothing else. [`render_text`] shows the source's own line, before interpolation.
+//! Neither ever shows a literal that stands where a credential was expected.
+
+mod code;
+mod render;
+
+use serde::{Deserialize, Serialize};
+
+pub use code::Code;
+pub use render::render_text;
+
+use crate::spec::Origin;
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Nothing is delivered.
+    Error,
+    /// It works, but probably not as meant.
+    Warning,
+}
+
+/// One problem.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Diagnostic {
+    /// What kind of problem.
+    pub code: Code,
+    /// How bad it is.
+    pub severity: Severity,
+    /// One lower-case clause; never a value.
+    pub message: String,
+    /// Where.
+    pub place: Place,
+    /// Other places that have to do with it.
+    pub labels: Vec<(Place, String)>,
+    /// What to do.
+    pub help: Option<String>,
+    /// More to know.
+    pub notes: Vec<String>,
+    /// The characters at `place` may be a secret that somebody wrote there: no snippet shows them.
+    pub masked: bool,
+}
+
+/// Some characters of a file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+pub struct Place {
+    /// The first one.
+    pub origin: Origin,
+    /// How many; 0 when unknown.
+    pub width: u32,
+}
+
+impl From<Origin> for Place {
+    fn from(origin: Origin) -> Self {
+        Self { origin, width: 0 }
+    }
+}
+
+impl Diagnostic {
+    /// A problem of the code's usual severity.
+    pub fn new(code: Code, place: impl Into<Place>, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            severity: code.severity(),
+            message: message.into(),
+            place: place.into(),
+            labels: Vec::new(),
+            help: None,
+            notes: Vec::new(),
+            masked: false,
+        }
+    }
+
+    /// Says what to do.
+    #[must_use]
+    pub fn help(self, help: impl Into<String>) -> Self {
+        self.maybe_help(Some(help.into()))
+    }
+
+    /// Says what to do, if that is known.
+    #[must_use]
+    pub fn maybe_help(mut self, help: Option<String>) -> Self {
+        self.help = help.or(self.help);
+        self
+    }
+
+    /// Adds something to know.
+    #[must_use]
+    pub fn note(mut self, note: impl Into<String>) -> Self {
+        self.notes.push(note.into());
+        self
+    }
+
+    /// Adds another place.
+    #[must_use]
+    pub fn label(mut self, place: impl Into<Place>, text: impl Into<String>) -> Self {
+        self.labels.push((place.into(), text.into()));
+        self
+    }
+
+    /// Hides the characters at its place.
+    #[must_use]
+    pub fn mask(mut self) -> Self {
+        self.masked = true;
+        self
+    }
+
+    /// Whether it is an error.
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+}
+
+/// The files that diagnostics are about: name, as in [`Origin::file`], and text.
+#[derive(Debug, Clone, Default)]
+pub struct SourceMap(std::collections::BTreeMap<String, String>);
+
+impl SourceMap {
+    /// The text of a file.
+    pub fn text(&self, file: &str) -> Option<&str> {
+        self.0.get(file).map(String::as_str)
+    }
+}
+
+impl FromIterator<(String, String)> for SourceMap {
+    fn from_iter<I: IntoIterator<Item = (String, String)>>(all: I) -> Self {
+        Self(all.into_iter().collect())
+    }
+}
+
+/// Everything in one line: `compose.yaml:12:7: message (help)`. For the gate, whose messages have one line.
+pub fn one_line(it: &Diagnostic) -> String {
+    let mut out = format!("{}: {}", it.place.origin, it.message);
+    if let Some(help) = &it.help {
+        out += &format!(" ({help})");
+    }
+    clean(&out.replace('\n', " "))
+}
+
+/// Text without control characters and without those that turn the direction of writing: safe on a terminal, one character for one.
+fn clean(text: &str) -> String {
+    let harmless = |c: char| match c {
+        '\n' | '\t' => c,
+        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
+        c if c.is_control() => '\u{fffd}',
+        c => c,
+    };
+    text.chars().map(harmless).collect()
+}
+
+impl std::fmt::Display for Origin {
+    /// `compose.yaml:12:7`, or only the file when the line is unknown.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (self.line, self.column) {
+            (0, _) => f.write_str(&self.file),
+            (line, column) => write!(f, "{}:{line}:{column}", self.file),
+        }
+    }
+}
+
+/// Where the lines of a text begin, to turn bytes into lines and columns.
+#[derive(Debug, Clone)]
+pub(crate) struct Lines<'a> {
+    text: &'a str,
+    starts: Vec<usize>,
+}
+
+impl<'a> Lines<'a> {
+    pub(crate) fn new(text: &'a str) -> Self {
+        let after = |(at, _): (usize, &str)| at + 1;
+        let starts = std::iter::once(0).chain(text.match_indices('\n').map(after)).collect();
+        Self { text, starts }
+    }
+
+    /// Line and column of a byte, both from 1; columns are characters.
+    pub(crate) fn position(&self, at: usize) -> (u32, u32) {
+        let line = self.starts.partition_point(|start| *start <= at).max(1);
+        let before = self.text.get(self.starts[line - 1]..at).unwrap_or_default();
+        (line as u32, before.chars().count() as u32 + 1)
+    }
+
+    /// The place of some bytes of this text in a file of this name.
+    pub(crate) fn place(&self, file: &str, at: &std::ops::Range<usize>) -> Place {
+        let (line, column) = self.position(at.start);
+        let width = self.text.get(at.clone()).unwrap_or_default().trim_end().chars().count() as u32;
+        Place { origin: Origin { file: file.to_owned(), line, column }, width }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,71 @@
+//! Names that people get nearly right.
+
+/// The candidate that was probably meant, if one is near: at most a third of the characters differ.
+pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let name: Vec<char> = name.chars().take(MAX).collect();
+    let limit = (name.len() / 3).max(1);
+    let near = |candidate: &&'a str| distance(&name, &candidate.chars().take(MAX).collect::<Vec<_>>());
+    let best = candidates.into_iter().map(|c| (near(&c), c)).min()?;
+    (best.0 <= limit).then_some(best.1)
+}
+
+/// "did you mean `x`?", or what there is to choose from.
+pub(crate) fn suggest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str> + Clone) -> Option<String> {
+    if let Some(near) = nearest(name, candidates.clone()) {
+        return Some(format!("did you mean `{near}`?"));
+    }
+    let mut all: Vec<_> = candidates.into_iter().collect();
+    all.sort_unstable();
+    match all.len() {
+        0 => None,
+        n if n <= 16 => Some(format!("there is {}", all.join(", "))),
+        n => Some(format!("there are {n} others: {}, …", all[..16].join(", "))),
+    }
+}
+
+/// Characters of a name that are compared.
+const MAX: usize = 64;
+
+/// Insertions, removals, replacements and swaps of neighbours (optimal string alignment).
+fn distance(a: &[char], b: &[char]) -> usize {
+    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
+    for i in 0..=a.len() {
+        for j in 0..=b.len() {
+            rows[i][j] = match (i, j) {
+                (0, n) | (n, 0) => n,
+                _ => {
+                    let replaced = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+                    let mut best = replaced.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
+                    if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                        best = best.min(rows[i - 2][j - 2] + 1);
+                    }
+                    best
+                }
+            };
+        }
+    }
+    rows[a.len()][b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_near_name_is_found_and_a_far_one_is_not() {
+        let all = ["db_password", "stripe_key", "tls", "on_change"];
+        for (name, expected) in [
+            ("db_pasword", Some("db_password")),
+            ("db-password", Some("db_password")),
+            ("onchange", Some("on_change")),
+            ("lts", Some("tls")),
+            ("smtp", None),
+            ("x", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(name, all), expected, "{name}");
+        }
+        assert_eq!(suggest("smtp", all).unwrap(), "there is db_password, on_change, stripe_key, tls");
+        assert_eq!(suggest("x", []), None);
+    }
+}
