@@ -1,0 +1,233 @@
+//! One compose project of one scenario, from its compose file to its removal.
+
+mod end;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::canary::Canaries;
+use crate::command::{Output, Run, Transcript};
+use crate::container::Container;
+use crate::controller::Controller;
+use crate::wait::eventually;
+
+/// Prefix of all project names; `e2e/setup/setup clean` removes what has it.
+const PREFIX: &str = "locket-e2e";
+/// Compose's label with the project.
+const COMPOSE_PROJECT: &str = "com.docker.compose.project";
+/// Our label with the project, on its anchor.
+const LOCKET_PROJECT: &str = "locket.project";
+
+/// A project in a folder of its own. What it made on the engine goes with it, also after a panic.
+pub struct Project {
+    name: String,
+    scenario: String,
+    root: TempDir,
+    dir: PathBuf,
+    canaries: Canaries,
+    stored: Vec<String>,
+    transcript: Transcript,
+    began: String,
+}
+
+impl Project {
+    /// A folder with this compose file, and a docker configuration in which `docker locket` is the binary under test.
+    pub fn new(scenario: &str, compose: &str) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{PREFIX}-{scenario}-{}-{count}", std::process::id());
+        let root = tempfile::Builder::new().prefix(PREFIX).tempdir().unwrap();
+        let dir = root.path().join(&name);
+        let plugins = root.path().join("docker/cli-plugins");
+        fs::create_dir_all(&plugins).unwrap();
+        fs::create_dir(&dir).unwrap();
+        std::os::unix::fs::symlink(crate::binary(), plugins.join("docker-locket")).unwrap();
+        let transcript = Transcript::default();
+        let it = Self {
+            scenario: scenario.to_owned(),
+            canaries: Canaries::default(),
+            stored: Vec::new(),
+            began: Run::new("date", &transcript).args(["+%s"]).ok().text(),
+            name,
+            root,
+            dir,
+            transcript,
+        };
+        it.write("compose.yaml", compose);
+        it
+    }
+
+    /// The project's name, which compose takes from the folder.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The project's folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Writes a file into the project's folder.
+    pub fn write(&self, path: &str, text: impl AsRef<[u8]>) {
+        fs::write(self.dir.join(path), text).unwrap();
+    }
+
+    /// Replaces something in a file of the project's folder.
+    ///
+    /// # Panics
+    /// When it is not there.
+    pub fn edit(&self, path: &str, from: &str, to: &str) {
+        let text = fs::read_to_string(self.dir.join(path)).unwrap();
+        assert!(text.contains(from), "{path} has no {from:?}");
+        self.write(path, text.replace(from, to));
+    }
+
+    /// A folder for values that lie in files on purpose (a `file` source): the canary search leaves it out.
+    pub fn values_dir(&self) -> PathBuf {
+        let dir = self.root.path().join("values");
+        fs::create_dir_all(&dir).unwrap();
+        dir
+    }
+
+    /// A fresh random value, which from now on must not be found anywhere.
+    pub fn canary(&mut self, name: &str) -> String {
+        let random = fs::File::open("/dev/urandom").and_then(|mut f| {
+            let mut bytes = [0_u8; 16];
+            std::io::Read::read_exact(&mut f, &mut bytes).map(|()| bytes)
+        });
+        let value = format!("canary-{}", hex::encode(random.unwrap()));
+        self.guard(name, value.as_bytes());
+        value
+    }
+
+    /// Makes a value one that must not be found anywhere.
+    pub fn guard(&mut self, name: &str, value: &[u8]) {
+        self.canaries.add(name, value);
+    }
+
+    fn environment(&self) -> Vec<(String, String)> {
+        let path = |p: &str| self.root.path().join(p).display().to_string();
+        vec![
+            ("DOCKER_CONFIG".to_owned(), path("docker")),
+            ("LOCKET_SOCKET".to_owned(), path("controller.sock")),
+            ("NO_COLOR".to_owned(), "1".to_owned()),
+        ]
+    }
+
+    /// `docker …` in the project's folder.
+    pub fn docker(&self, args: &[&str]) -> Run {
+        let run = Run::new("docker", &self.transcript)
+            .args(args)
+            .dir(&self.dir);
+        let environment = self.environment();
+        environment
+            .iter()
+            .fold(run, |run, (name, value)| run.env(name, value))
+    }
+
+    /// `docker compose …` in the project's folder.
+    pub fn compose(&self, args: &[&str]) -> Run {
+        self.docker(&[&["compose", "--progress", "plain"], args].concat())
+    }
+
+    /// `docker locket …` in the project's folder.
+    pub fn locket(&self, args: &[&str]) -> Run {
+        self.docker(&[&["locket"], args].concat())
+    }
+
+    /// Puts a value into the built-in store, and guards it.
+    pub fn store(&mut self, name: &str, value: impl AsRef<[u8]>) {
+        self.guard(name, value.as_ref());
+        if !self.stored.iter().any(|s| s == name) {
+            self.stored.push(name.to_owned());
+        }
+        self.locket(&["secret", "set", name]).stdin(value).ok();
+    }
+
+    /// `docker locket generate --yes`, then `docker compose up -d` with these arguments.
+    pub fn up(&self, args: &[&str]) -> Output {
+        self.locket(&["generate", "--yes"]).ok();
+        self.compose(&[&["up", "-d"], args].concat()).ok()
+    }
+
+    /// A controller on this machine, once it answers.
+    pub fn controller(&self, args: &[&str]) -> Controller {
+        let it = Controller::start(self.root.path(), args, &self.environment());
+        eventually(20, "the controller answers", || {
+            (self.locket(&["controller", "status"]).any().code == 0).then_some(())
+        });
+        it
+    }
+
+    /// The containers of a service, sorted by name, stopped ones too.
+    pub fn containers(&self, service: &str) -> Vec<Container> {
+        let project = format!("label={COMPOSE_PROJECT}={}", self.name);
+        let service = format!("label=com.docker.compose.service={service}");
+        self.listed(&["--filter", &project, "--filter", &service])
+    }
+
+    /// The only container of a service.
+    ///
+    /// # Panics
+    /// When there is none or several.
+    pub fn container(&self, service: &str) -> Container {
+        let mut all = self.containers(service);
+        assert_eq!(all.len(), 1, "containers of {service}: {all:?}");
+        all.remove(0)
+    }
+
+    /// The project's anchors.
+    pub fn anchors(&self) -> Vec<Container> {
+        self.listed(&["--filter", &format!("label={LOCKET_PROJECT}={}", self.name)])
+    }
+
+    fn listed(&self, filters: &[&str]) -> Vec<Container> {
+        let ids = self
+            .docker(&[&["ps", "-aq", "--no-trunc"], filters].concat())
+            .ok()
+            .text();
+        let found = ids
+            .lines()
+            .filter_map(|id| Container::look_up(id, &self.transcript));
+        let mut all: Vec<_> = found.collect();
+        all.sort_by(|a, b| a.name().cmp(b.name()));
+        all
+    }
+
+    /// The project in `docker locket status --json`; nothing when it is not there.
+    pub fn status(&self) -> Option<Value> {
+        let out = self.locket(&["status", "--json"]).any();
+        let all: Value = serde_json::from_slice(&out.stdout).ok()?;
+        let projects = all["projects"].as_array()?;
+        projects
+            .iter()
+            .find(|p| p["project"] == self.name.as_str())
+            .cloned()
+    }
+
+    /// A condition of the project, or of one of its services: (status, reason, message).
+    pub fn condition(&self, service: Option<&str>, kind: &str) -> Option<(bool, String, String)> {
+        let project = self.status()?;
+        let holder = match service {
+            None => project,
+            Some(name) => {
+                let services = project["services"].as_array()?;
+                services.iter().find(|s| s["service"] == name)?.clone()
+            }
+        };
+        let all = holder["conditions"].as_array()?.clone();
+        let it = all.iter().find(|c| c["type"] == kind)?;
+        let text = |key: &str| it[key].as_str().unwrap_or_default().to_owned();
+        Some((it["status"].as_bool()?, text("reason"), text("message")))
+    }
+
+    /// Waits until everything is delivered and runs with what it should.
+    pub fn ready(&self) {
+        self.locket(&["wait", "--for=Ready", "--timeout", "60s"])
+            .ok();
+    }
+}
