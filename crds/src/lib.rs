@@ -8,8 +8,10 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
 
 pub mod api;
+pub mod diag;
 pub mod id;
 pub mod item;
+mod names;
 pub mod reference;
 pub mod spec;
 pub mod template;

@@ -1,12 +1,39 @@
-//! The template grammar: `{{ expr | filter | filter }}`, and nothing else.
+//! The template grammar: `{{ operand | filter | filter("argument") }}`, and nothing else.
+//!
+//! ```text
+//! template   = *( text / expression )
+//! expression = "{{" operand *( "|" filter ) "}}"
+//! operand    = name / reference / string
+//! filter     = word [ "(" ( string / number ) ")" ]
+//! string     = DQUOTE *( char / "\" char ) DQUOTE / "'" *( char / "\" char ) "'"     `\n` and `\t` are what they are elsewhere
+//! ```
+//!
+//! - A name or reference ends at the first `|` or `}}` that is not in double quotes; white space around it is dropped.
+//!   One with these characters in it is written as a string.
+//! - A string of braces is text: `{{ "{{" }}` gives `{{`. A `}}` outside of an expression is text anyway, and of `{{{`
+//!   the first brace is.
 //!
 //! Parsing is here, evaluation is in `locket-render`; the list of filters is closed.
+
+mod filter;
+mod parse;
 
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
 use crate::spec::Operand;
+
+/// Longest text of a template in bytes.
+pub const MAX_TEXT: usize = 1 << 20;
+/// Most expressions of a template.
+pub const MAX_EXPRESSIONS: usize = 4096;
+/// Longest expression in bytes, braces included.
+pub const MAX_EXPRESSION: usize = 4096;
+/// Most filters of an expression.
+pub const MAX_FILTERS: usize = 16;
+/// Most problems that are told of one template.
+pub const MAX_PROBLEMS: usize = 32;
 
 /// A parsed template. It is kept and compared as its text.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -84,10 +111,8 @@ impl Template {
     /// # Errors
     /// All problems of the text, in order.
     pub fn parse(text: &str) -> Result<Self, Vec<TemplateError>> {
-        Ok(Self {
-            text: text.to_owned(),
-            parts: vec![Part::Text(text.to_owned())],
-        })
+        let parts = parse::template(text)?;
+        Ok(Self { text: text.to_owned(), parts })
     }
     /// The text as it was written.
     pub fn text(&self) -> &str {
@@ -121,6 +146,17 @@ impl From<Template> for String {
 impl TryFrom<String> for Template {
     type Error = TemplateError;
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        Self::parse(&text).map_err(|mut all| all.swap_remove(0))
+        Self::parse(&text).map_err(|all| {
+            let unknown = || TemplateError { message: "the template is broken".to_owned(), at: 0..0, help: None };
+            all.into_iter().next().unwrap_or_else(unknown)
+        })
     }
 }
+
+/// Line and column, both from 1 and in characters, of a byte of a template's text.
+pub fn position(text: &str, at: usize) -> (u32, u32) {
+    crate::diag::Lines::new(text).position(at)
+}
+
+#[cfg(test)]
+mod tests;
