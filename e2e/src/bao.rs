@@ -101,6 +101,28 @@ impl Bao {
             .ok();
     }
 
+    /// Seals it: it answers, with 503.
+    pub fn seal(&self) {
+        self.run(&["operator", "seal"]);
+    }
+
+    /// Unseals it with the key that the development server has printed.
+    pub fn unseal(&self) {
+        let log = std::fs::read_to_string(self.dir.path().join("log")).unwrap();
+        let key = log.lines().find_map(|l| l.strip_prefix("Unseal Key: "));
+        self.run(&["operator", "unseal", key.unwrap().trim()]);
+    }
+
+    /// Makes the token in the file of [`Self::token_file`] void.
+    pub fn revoke(&self, prefix: &str) {
+        let token = std::fs::read_to_string(self.token_path(prefix)).unwrap();
+        self.run(&["token", "revoke", token.trim()]);
+    }
+
+    fn token_path(&self, prefix: &str) -> PathBuf {
+        self.dir.path().join(format!("token-{prefix}"))
+    }
+
     /// A file with a token that may read `secret/<prefix>/*`.
     pub fn token_file(&self, prefix: &str) -> PathBuf {
         let rules = format!(
@@ -115,7 +137,7 @@ impl Bao {
             &format!("-policy={prefix}"),
             "-field=token",
         ]);
-        let file = self.dir.path().join(format!("token-{prefix}"));
+        let file = self.token_path(prefix);
         std::fs::write(&file, token + "\n").unwrap();
         file
     }

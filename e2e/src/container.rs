@@ -77,7 +77,7 @@ impl Container {
     fn exec_as(&self, user: Option<&str>, argv: &[&str]) -> Run {
         let user = user.map(|u| ["-u".to_owned(), u.to_owned()]);
         Run::new("docker", &self.transcript)
-            .args(["exec"])
+            .args(["exec", "-i"])
             .args(user.into_iter().flatten())
             .args([&self.id])
             .args(argv)

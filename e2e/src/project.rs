@@ -154,6 +154,18 @@ impl Project {
         self.compose(&[&["up", "-d"], args].concat()).ok()
     }
 
+    /// Any other program in the project's folder.
+    pub fn program(&self, program: &str, args: &[&str]) -> Run {
+        Run::new(program, &self.transcript)
+            .args(args)
+            .dir(&self.dir)
+    }
+
+    /// Grants the project's sources on this engine, as its operator would.
+    pub fn grant(&self) {
+        self.locket(&["trust", "--yes"]).ok();
+    }
+
     /// A controller on this machine, once it answers.
     pub fn controller(&self, args: &[&str]) -> Controller {
         let it = Controller::start(self.root.path(), args, &self.environment());

@@ -1,0 +1,29 @@
+//! Scenarios on a real engine with real Compose, one after the other: `make e2e`.
+//!
+//! Each one is phrased as what must hold, drives the product by its command line, and looks at states.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod scenarios {
+    mod backend;
+    mod bad_value;
+    mod binary;
+    mod compose;
+    mod controller;
+    mod reach;
+    mod recovery;
+    mod refused;
+    mod rotation;
+    mod search;
+}
+
+/// A scenario that nobody named above would never run.
+#[test]
+fn no_scenario_is_forgotten() {
+    let text = include_str!("main.rs");
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let line = format!("mod {};", name.trim_end_matches(".rs"));
+        assert!(text.contains(&line), "{name} is not in main.rs");
+    }
+}
