@@ -82,7 +82,6 @@ doc: ## Doctests
 	@cargo test --locked --workspace --doc -q
 
 e2e-run:
-	@$(WITH_ENV) export LOCKET_BIN="$(abspath $(BIN))"; \
-	  $(if $(NEXTEST),cargo nextest run --locked --profile e2e -p locket-e2e --test main $(ONLY),cargo test --locked -p locket-e2e --test main -- --test-threads=1 $(ONLY))
+	@$(WITH_ENV) LOCKET_BIN="$(abspath $(BIN))" e2e/run $(ONLY)
 
 .PHONY: help demo test check e2e bench install image clean setup build fmt clippy deny advisories unit quick-unit doc e2e-run

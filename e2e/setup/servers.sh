@@ -23,8 +23,8 @@ openbao() {
 
 age_tool() {  # opens the built-in store without locket, see docs/guides/local-store.md
   STEP="age"
-  ! "$CACHE/age" --version >/dev/null 2>&1 || return 0
+  ! "$CACHE/age-keygen" --version >/dev/null 2>&1 || return 0
   local deb; deb=$(debs age)
-  dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$CACHE" --strip-components=3 ./usr/bin/age
+  dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$CACHE" --strip-components=3 ./usr/bin/age ./usr/bin/age-keygen
   "$CACHE/age" --version >/dev/null || die "age does not run on this machine"
 }
