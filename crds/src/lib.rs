@@ -8,12 +8,19 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
 
 pub mod api;
+pub mod compose;
+pub mod config;
 pub mod diag;
 pub mod id;
 pub mod item;
+pub mod labels;
 mod names;
+mod read;
 pub mod reference;
+pub mod resolve;
 pub mod spec;
 pub mod template;
 pub mod time;
 pub mod yaml;
+
+pub use resolve::resolve;

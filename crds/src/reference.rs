@@ -108,6 +108,14 @@ impl SecretRef {
         out
     }
 
+    /// The secret with all its fields and versions; of `op://`, whose items are wide, only without parameters.
+    pub(crate) fn widened(&self) -> Self {
+        let mut it = Self { version: None, query: BTreeMap::new(), ..self.clone() };
+        it.field = it.field.filter(|_| self.is_op());
+        it.text = it.canonical();
+        it
+    }
+
     fn is_op(&self) -> bool {
         self.source.as_str() == "op"
     }

@@ -167,6 +167,23 @@ pub struct ServiceSpec {
     pub origin: Origin,
 }
 
+impl ServiceSpec {
+    /// The default of [`ServiceSpec::path`].
+    pub const PATH: &str = "/run/secrets";
+
+    /// One that is given nothing.
+    pub fn empty() -> Self {
+        Self {
+            path: Self::PATH.to_owned(),
+            secrets: Vec::new(),
+            env: BTreeMap::new(),
+            templates: Vec::new(),
+            on_change: None,
+            origin: Origin::default(),
+        }
+    }
+}
+
 /// A secret named by the catalogue, or referred to in place.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -331,6 +348,9 @@ pub struct ComposeService {
     pub provider: Option<String>,
     /// Mounts: target → (volume name in the model, subpath).
     pub mounts: BTreeMap<String, Mount>,
+    /// Where compose puts the service's own `secrets` and `configs`; absolute paths.
+    #[serde(default)]
+    pub own_files: Vec<String>,
 }
 
 /// A dependency.

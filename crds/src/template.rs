@@ -22,6 +22,8 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use parse::is_name;
+
 use crate::spec::Operand;
 
 /// Longest text of a template in bytes.

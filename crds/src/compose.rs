@@ -1,0 +1,253 @@
+//! From compose files to a [`ProjectSpec`].
+//!
+//! Two inputs are walked at once: the model, as `docker compose config` prints it (YAML, because JSON drops nested
+//! `x-…`), says what is meant; the user's own files say where it was written, and what it was before interpolation.
+//! Of the model only what the spec has is ever read: environment, command and unknown keys are dropped with the tree.
+
+mod catalogue;
+mod model;
+mod service;
+mod source;
+mod values;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+pub(crate) use catalogue::secret;
+pub(crate) use service::{path as service_path, secrets, variable as env_variable};
+pub(crate) use source::source;
+pub(crate) use values::{Scope, defaults, on_change, source_name, template};
+
+use crate::diag::{Code, Diagnostic, Lines, Place, Severity};
+use crate::id::{ServiceName, SourceName};
+use crate::labels;
+use crate::names::suggest;
+use crate::read::{Cursor, File, Reading, Written, under};
+use crate::spec::{Defaults, Origin, ProjectSpec, ServiceSpec};
+use crate::yaml::{self, Node, Value};
+
+/// The keys of the top-level `x-locket`.
+const KEYS: [&str; 4] = ["defaults", "secrets", "services", "sources"];
+
+/// Where the user's own key is.
+pub(crate) const X: &str = "x-locket";
+
+/// What [`compile`] reads.
+pub struct ModelInput<'a> {
+    /// What `docker compose config` prints: YAML, interpolated, with every `$` doubled.
+    pub model_yaml: &'a str,
+    /// The user's compose files, name and text, in compose's order. Files that they include or extend come first, if they
+    /// are at hand ([`referenced_files`]); what is written in no file that is here cannot be judged, and is refused where
+    /// interpolation matters.
+    pub sources: &'a [(String, String)],
+    /// The project directory, absolute.
+    pub working_dir: &'a str,
+    /// Reads a template: the path as it was written, to relative path and text of each file; the relative path is empty for
+    /// a path that is a file. The error is one clause for people.
+    pub read_template: &'a dyn Fn(&str) -> Result<Vec<(String, String)>, String>,
+}
+
+/// Reads a project. The spec is `None` if there is an error among the diagnostics; they come in the order of the files.
+///
+/// Names are not looked up: that is [`crate::resolve::resolve`]'s.
+pub fn compile(input: &ModelInput<'_>) -> (Option<ProjectSpec>, Vec<Diagnostic>) {
+    let (files, mut problems) = files(input.sources);
+    let file = input.sources.last().map(|s| s.0.clone()).unwrap_or_default();
+    let nowhere = Place::from(Origin { file, ..Origin::default() });
+    let Ok(mut model) = yaml::document(input.model_yaml) else {
+        // The reader's own words might quote what was interpolated.
+        problems.push(Diagnostic::new(Code::Syntax, nowhere, "the output of `docker compose config` cannot be read"));
+        return (None, problems);
+    };
+    undouble(&mut model);
+    let reading = Reading::interpolated(&files);
+    let root = Cursor::new(&reading, &model, reading.written(), nowhere);
+    let spec = project(&root, input);
+    problems.extend(reading.problems());
+    problems.sort_by(|a, b| (&a.place.origin, a.code).cmp(&(&b.place.origin, b.code)));
+    // An anchor that is used twice says everything twice.
+    problems.dedup_by(|a, b| a.code == b.code && a.place == b.place && a.message == b.message);
+    let failed = problems.iter().any(|d| d.severity == Severity::Error);
+    ((!failed).then_some(spec), problems)
+}
+
+/// What can be said of the user's files alone, for when compose itself refuses them: syntax, and unquoted templates.
+pub fn check_sources(sources: &[(String, String)]) -> Vec<Diagnostic> {
+    let (files, mut problems) = files(sources);
+    for file in &files {
+        let reading = Reading::plain(&[]);
+        let mut look = vec![];
+        for document in &file.documents {
+            let root = Written { file, node: document };
+            look.extend(under(&[root], X));
+            for (name, _) in entries(document.get("services")) {
+                look.extend(under(&under(&under(&[root], "services"), name), X));
+            }
+        }
+        while let Some(it) = look.pop() {
+            match &it.node.value {
+                Value::Map(all) if all.iter().any(|e| e.key.is_none()) => {
+                    Cursor::new(&reading, it.node, vec![it], Place::default()).wrong("text");
+                }
+                Value::Map(all) => look.extend(all.iter().rev().map(|e| Written { node: &e.node, ..it })),
+                Value::List(all) => look.extend(all.iter().rev().map(|node| Written { node, ..it })),
+                _ => {}
+            }
+        }
+        problems.extend(reading.problems());
+    }
+    problems
+}
+
+/// The files that a compose file includes or extends, as they are written there: relative to it, maybe with variables.
+pub fn referenced_files(text: &str) -> Vec<String> {
+    let mut out = BTreeSet::new();
+    for document in yaml::documents(text).unwrap_or_default() {
+        if let Some(Value::List(all)) = document.get("include").map(|n| &n.value) {
+            for it in all {
+                match it.get("path").unwrap_or(it) {
+                    Node { value: Value::Str(path), .. } => drop(out.insert(path.clone())),
+                    Node { value: Value::List(paths), .. } => out.extend(paths.iter().filter_map(Node::as_str).map(str::to_owned)),
+                    _ => {}
+                }
+            }
+        }
+        let file = |service: &Node| Some(service.get("extends")?.get("file")?.as_str()?.to_owned());
+        out.extend(entries(document.get("services")).filter_map(|(_, service)| file(service)));
+    }
+    out.into_iter().collect()
+}
+
+/// The user's files as trees; those that are not YAML are told and left out.
+fn files(sources: &[(String, String)]) -> (Vec<File<'_>>, Vec<Diagnostic>) {
+    let (mut files, mut problems) = (Vec::new(), Vec::new());
+    for (name, text) in sources {
+        let lines = Lines::new(text);
+        match yaml::documents(text) {
+            Ok(documents) => files.push(File { name, text, lines, documents }),
+            Err(e) => {
+                let at = lines.place(name, &e.at);
+                let line = text.lines().nth(at.origin.line.saturating_sub(1) as usize).unwrap_or_default();
+                let quote = line.contains("{{").then(|| "write templates in quotes: `\"{{ … }}\"`".to_owned());
+                problems.push(Diagnostic::new(Code::Syntax, at, e.message).maybe_help(quote));
+            }
+        }
+    }
+    (files, problems)
+}
+
+/// `docker compose config` doubles every dollar of its output.
+fn undouble(node: &mut Node) {
+    match &mut node.value {
+        Value::Str(text) if text.contains("$$") => *text = text.replace("$$", "$"),
+        Value::List(all) => all.iter_mut().for_each(undouble),
+        Value::Map(all) => all.iter_mut().for_each(|e| {
+            if let Some(key) = e.key.as_mut().filter(|k| k.contains("$$")) {
+                *key = key.replace("$$", "$");
+            }
+            undouble(&mut e.node);
+        }),
+        _ => {}
+    }
+}
+
+fn entries(node: Option<&Node>) -> impl Iterator<Item = (&str, &Node)> {
+    let all = match node.map(|n| &n.value) {
+        Some(Value::Map(all)) => all.as_slice(),
+        _ => &[],
+    };
+    all.iter().filter_map(|e| Some((e.key.as_deref()?, &e.node)))
+}
+
+fn project(root: &Cursor<'_>, input: &ModelInput<'_>) -> ProjectSpec {
+    let mut spec = ProjectSpec {
+        version: 1,
+        project: root.node.get("name").and_then(Node::as_str).unwrap_or_default().into(),
+        working_dir: input.working_dir.to_owned(),
+        files: input.sources.iter().map(|s| s.0.clone()).collect(),
+        defaults: Defaults::default(),
+        sources: BTreeMap::new(),
+        secrets: BTreeMap::new(),
+        services: BTreeMap::new(),
+        model: BTreeMap::new(),
+    };
+    let top = root.get(X);
+    if let Some(top) = &top {
+        top.known(&KEYS);
+        let all = top.get("sources").map(|all| all.entries()).unwrap_or_default();
+        for (name, it) in all {
+            let own = source(&it, Some(input.working_dir));
+            spec.sources.extend(values::source_name(&it, name).zip(own));
+        }
+    }
+    let scope = Scope { sources: spec.sources.keys().map(SourceName::to_string).collect(), read_template: input.read_template };
+    if let Some(top) = &top {
+        spec.secrets = top.get("secrets").map(|all| catalogue::secrets(&all, &scope)).unwrap_or_default();
+        spec.defaults = top.get("defaults").map(|it| defaults(&it, &[])).unwrap_or_default();
+    }
+    let asides: BTreeMap<&str, Cursor<'_>> = top.and_then(|t| t.get("services")).map(|all| all.entries().into_iter().collect()).unwrap_or_default();
+    let services = root.get("services");
+    for (name, it) in services.iter().flat_map(Cursor::entries) {
+        let it = it.with_written(of_service(root.reading, name, 0));
+        spec.model.insert(name.into(), model::service(it.node));
+        let own = it.get(X).map(|x| service::read(&x, &scope));
+        let aside = asides.get(name).map(|x| service::read(x, &scope));
+        if let Some(asked) = join(own, aside) {
+            spec.services.insert(name.into(), asked);
+        }
+    }
+    for (name, it) in asides.iter().filter(|(name, _)| !spec.model.contains_key(**name)) {
+        let help = suggest(name, spec.model.keys().map(ServiceName::as_str));
+        it.say(it.problem(Code::UnknownService, format!("the model has no service {name}")).maybe_help(help));
+    }
+    for (name, it) in services.iter().flat_map(Cursor::entries) {
+        if let Some(all) = it.with_written(of_service(root.reading, name, 0)).get("labels") {
+            let found = labels::read_at(&all, &scope);
+            for conflict in labels::merge(&mut spec, &name.into(), found) {
+                all.say(all.problem(Code::LabelConflict, conflict.to_string()));
+            }
+        }
+    }
+    spec
+}
+
+/// A service's own words and those of the top level's `services`, which is how an override file spells them.
+fn join(own: Option<ServiceSpec>, aside: Option<ServiceSpec>) -> Option<ServiceSpec> {
+    let (mut own, aside) = match (own, aside) {
+        (Some(own), Some(aside)) => (own, aside),
+        (own, aside) => return own.or(aside),
+    };
+    own.secrets.extend(aside.secrets);
+    own.templates.extend(aside.templates);
+    own.env.extend(aside.env);
+    own.on_change = aside.on_change.or(own.on_change);
+    if aside.path != ServiceSpec::PATH {
+        own.path = aside.path;
+    }
+    Some(own)
+}
+
+/// What the files say about a service, with what it extends in front.
+fn of_service<'a>(reading: &'a Reading<'a>, name: &str, depth: usize) -> Vec<Written<'a>> {
+    let mut out = Vec::new();
+    for w in under(&reading.written(), "services") {
+        for service in under(&[w], name) {
+            let extends = service.node.get("extends").filter(|_| depth < 8);
+            let (base, file) = match extends {
+                Some(node) => (node.as_str().or(node.get("service").and_then(Node::as_str)), node.get("file").and_then(Node::as_str)),
+                None => (None, None),
+            };
+            if let Some(base) = base {
+                let from = |w: &Written<'_>| match file {
+                    Some(file) => w.file.name.ends_with(file.trim_start_matches("./")),
+                    None => std::ptr::eq(w.file, service.file),
+                };
+                out.extend(of_service(reading, base, depth + 1).into_iter().filter(from));
+            }
+            out.push(service);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests;
