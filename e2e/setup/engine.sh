@@ -1,7 +1,8 @@
+# shellcheck shell=bash
 # Part of the set-up: an engine that answers, and Compose with provider services.
 # An engine that answers already is used as it is. Only if none does, Debian's packages are unpacked into
 # a prefix (nothing of a newer suite gets into the system) and a daemon is started from there.
-# shellcheck source=lib.sh disable=SC2154
+# shellcheck source=lib.sh
 
 WANT_ENGINE=26     # volume subpaths
 WANT_COMPOSE=2.36  # provider services

@@ -1,5 +1,6 @@
+# shellcheck shell=bash
 # Part of the set-up: the images of the tests, made from this machine's own packages; nothing is pulled.
-# shellcheck source=lib.sh disable=SC2154
+# shellcheck source=lib.sh
 
 # `image NAME recipe…`: keeps locket-test/NAME if it was made by this very recipe, else calls `make_NAME` in a
 # fresh directory and imports the `root` that it leaves. Dockerfile lines for the import come from `changes_NAME`.

