@@ -5,6 +5,10 @@
 //! - One deadline for the whole exchange, a bound on the body.
 //! - A redirect is followed within the same origin only; no header ever goes to another host.
 //! - No error holds a header, a body, or a query.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the one place that builds a client"
+)]
 
 use std::net::IpAddr;
 use std::time::Duration;

@@ -4,6 +4,10 @@
 //! - A write replaces the file whole or not at all: temporary file, fsync, rename, fsync of the directory.
 //! - Writers exclude each other with `flock` on `store.lock`; readers need no lock.
 //! - A file that cannot be read, or not with the present key, is never replaced.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the store is one of the three places that write files"
+)]
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};

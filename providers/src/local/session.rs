@@ -2,6 +2,10 @@
 //!
 //! The volume's layout: `store.age`, `key.txt`, `store.lock`; `locket.yaml`, `grants.yaml`; `credentials/`;
 //! `sessions.lock`, shared by all sessions; `keep/`, empty, mounted by anchors so that a prune never finds the volume unused.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the store is one of the three places that write files; its container is a process of its own, with no runtime and no clock but this"
+)]
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -122,10 +126,7 @@ fn idle_for(root: &Path, linger: Duration, look: Duration) -> io::Result<()> {
     Ok(())
 }
 
-#[allow(
-    clippy::disallowed_methods,
-    reason = "the store container is a process of its own; a version's time is read here and nowhere else"
-)]
+/// A version's time is read here and nowhere else.
 fn now() -> SystemTime {
     SystemTime::now()
 }
