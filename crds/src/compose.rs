@@ -51,7 +51,7 @@ pub struct ModelInput<'a> {
 /// Names are not looked up: that is [`crate::resolve::resolve`]'s.
 pub fn compile(input: &ModelInput<'_>) -> (Option<ProjectSpec>, Vec<Diagnostic>) {
     let (files, mut problems) = files(input.sources);
-    let file = input.sources.last().map(|s| s.0.clone()).unwrap_or_default();
+    let file = input.sources.last().map_or_else(|| "the compose model".to_owned(), |s| s.0.clone());
     let nowhere = Place::from(Origin { file, ..Origin::default() });
     let Ok(mut model) = yaml::document(input.model_yaml) else {
         // The reader's own words might quote what was interpolated.
@@ -203,7 +203,7 @@ fn project(root: &Cursor<'_>, input: &ModelInput<'_>) -> ProjectSpec {
         if let Some(all) = it.with_written(of_service(root.reading, name, 0)).get("labels") {
             let found = labels::read_at(&all, &scope);
             for conflict in labels::merge(&mut spec, &name.into(), found) {
-                all.say(all.problem(Code::LabelConflict, conflict.to_string()));
+                all.say(Diagnostic::new(Code::LabelConflict, all.key_place(&conflict.label), conflict.to_string()));
             }
         }
     }

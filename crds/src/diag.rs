@@ -41,8 +41,8 @@ pub struct Diagnostic {
     pub help: Option<String>,
     /// More to know.
     pub notes: Vec<String>,
-    /// The characters at `place` may be a secret that somebody wrote there: no snippet shows them.
-    pub masked: bool,
+    /// Characters that may be a secret that somebody wrote there: no snippet shows them.
+    pub masks: Vec<Place>,
 }
 
 /// Some characters of a file.
@@ -71,7 +71,7 @@ impl Diagnostic {
             labels: Vec::new(),
             help: None,
             notes: Vec::new(),
-            masked: false,
+            masks: Vec::new(),
         }
     }
 
@@ -104,8 +104,15 @@ impl Diagnostic {
 
     /// Hides the characters at its place.
     #[must_use]
-    pub fn mask(mut self) -> Self {
-        self.masked = true;
+    pub fn mask(self) -> Self {
+        let place = self.place.clone();
+        self.mask_all([place])
+    }
+
+    /// Hides the characters at other places.
+    #[must_use]
+    pub fn mask_all(mut self, places: impl IntoIterator<Item = Place>) -> Self {
+        self.masks.extend(places);
         self
     }
 

@@ -120,7 +120,7 @@ fn structured<T>(at: &Cursor<'_>, read: impl Fn(&Cursor<'_>) -> Vec<T>) -> Vec<T
         }
     } else {
         let plain = |text: &str| Node { value: Value::Str(text.to_owned()), defined: 0..0, used: 0..0, tag: Tag::None };
-        match at.name.as_str() {
+        match at.name.trim_matches('`') {
             "locket.secrets" => {
                 let names = text.split(',').map(str::trim).filter(|n| !n.is_empty());
                 Node { value: Value::List(names.map(plain).collect()), ..plain("") }
@@ -130,7 +130,7 @@ fn structured<T>(at: &Cursor<'_>, read: impl Fn(&Cursor<'_>) -> Vec<T>) -> Vec<T
     };
     // The text was judged as a whole, and all of it has the label's place.
     let reading = Reading::plain(&[]);
-    let found = read(&Cursor::new(&reading, &node, Vec::new(), at.place()).named_by_label(&at.name));
+    let found = read(&Cursor::new(&reading, &node, Vec::new(), at.place()).named_by_label(at.name.trim_matches('`')));
     reading.problems().into_iter().for_each(|it| at.say(it));
     found
 }

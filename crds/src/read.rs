@@ -99,7 +99,7 @@ pub(crate) struct Cursor<'a> {
     pub reading: &'a Reading<'a>,
     /// What it means.
     pub node: &'a Node,
-    /// Its key, or that of the list that it is in.
+    /// What it is called in messages: its key, or the list that it is in.
     pub name: String,
     written: Vec<Written<'a>>,
     /// Where it was written, or else the nearest thing around it whose place is known.
@@ -108,7 +108,7 @@ pub(crate) struct Cursor<'a> {
 
 impl<'a> Cursor<'a> {
     pub fn new(reading: &'a Reading<'a>, node: &'a Node, written: Vec<Written<'a>>, place: Place) -> Self {
-        let mut it = Self { reading, node, name: String::new(), written: Vec::new(), place };
+        let mut it = Self { reading, node, name: "this file".to_owned(), written: Vec::new(), place };
         it.go(written);
         it
     }
@@ -121,8 +121,8 @@ impl<'a> Cursor<'a> {
         self.written = written;
     }
 
-    fn step(&self, node: &'a Node, name: &str, written: Vec<Written<'a>>) -> Self {
-        let mut it = Self { node, name: name.to_owned(), written: Vec::new(), ..self.clone() };
+    fn step(&self, node: &'a Node, name: String, written: Vec<Written<'a>>) -> Self {
+        let mut it = Self { node, name, written: Vec::new(), ..self.clone() };
         it.go(written);
         it
     }
@@ -138,7 +138,7 @@ impl<'a> Cursor<'a> {
 
     /// The value of a label: messages call it so, and where there is no file the label is the place.
     pub fn named_by_label(mut self, label: &str) -> Self {
-        label.clone_into(&mut self.name);
+        self.name = format!("`{label}`");
         if self.place.origin.file == "label" {
             self.place.origin.file = format!("label {label}");
         }
@@ -196,14 +196,14 @@ impl<'a> Cursor<'a> {
     /// The value of a key; nothing and `null` are the same.
     pub fn get(&self, key: &str) -> Option<Self> {
         let node = self.node.get(key).filter(|n| n.value != Value::Null)?;
-        Some(self.step(node, key, under(&self.written, key)))
+        Some(self.step(node, format!("`{key}`"), under(&self.written, key)))
     }
 
     /// The same, and a problem if it is not there.
     pub fn need(&self, key: &str) -> Option<Self> {
         let found = self.get(key);
         if found.is_none() {
-            self.say(self.problem(Code::MissingKey, format!("{} has no `{key}`", self.called())));
+            self.say(self.problem(Code::MissingKey, format!("{} has no `{key}`", self.name)));
         }
         found
     }
@@ -215,7 +215,7 @@ impl<'a> Cursor<'a> {
             Value::Map(all) if all.iter().all(|e| e.key.is_some()) => {
                 let one = |e: &'a crate::yaml::Entry| {
                     let key = e.key.as_deref()?;
-                    Some((key, self.step(&e.node, key, under(&self.written, key))))
+                    Some((key, self.step(&e.node, format!("`{key}`"), under(&self.written, key))))
                 };
                 all.iter().filter_map(one).collect()
             }
@@ -230,7 +230,7 @@ impl<'a> Cursor<'a> {
     pub fn items(&self) -> Vec<Self> {
         match &self.node.value {
             Value::Null => Vec::new(),
-            Value::List(all) => all.iter().enumerate().map(|(i, node)| self.step(node, &self.name, item(&self.written, i))).collect(),
+            Value::List(all) => all.iter().enumerate().map(|(i, node)| self.step(node, format!("an entry of {}", self.name), item(&self.written, i))).collect(),
             _ => {
                 self.wrong("a list");
                 Vec::new()
@@ -243,7 +243,7 @@ impl<'a> Cursor<'a> {
         for (key, it) in self.entries() {
             if !keys.contains(&key) {
                 let help = suggest(key, keys.iter().copied());
-                it.say(Diagnostic::new(Code::UnknownKey, self.key_place(key), format!("{} has no key `{key}`", self.called())).maybe_help(help));
+                it.say(Diagnostic::new(Code::UnknownKey, self.key_place(key), format!("{} has no key `{key}`", self.name)).maybe_help(help));
             }
         }
     }
@@ -271,17 +271,17 @@ impl<'a> Cursor<'a> {
             return true;
         }
         let Some(written) = self.written.last().and_then(|w| w.node.as_str()) else {
-            let it = self.problem(Code::Interpolation, format!("it cannot be seen where {} was written, so whether something was interpolated into it", self.called()));
+            let it = self.problem(Code::Interpolation, format!("it cannot be seen where {} was written, so whether something was interpolated into it", self.name));
             self.say(it.help("write it in one of the project's own compose files").mask());
             return false;
         };
         if has_variable(written) {
-            let it = self.problem(Code::Interpolation, format!("compose's variables have no place in {}", self.called()));
+            let it = self.problem(Code::Interpolation, format!("compose's variables have no place in {}", self.name));
             self.say(it.help("refer to a secret instead; a literal `$` is written `$$`"));
             return false;
         }
         if written.replace("$$", "$") != text {
-            let it = self.problem(Code::Interpolation, format!("{} is not what this file says, so it cannot be seen whether something was interpolated into it", self.called()));
+            let it = self.problem(Code::Interpolation, format!("{} is not what this file says, so it cannot be seen whether something was interpolated into it", self.name));
             self.say(it.help("write it in one of the project's own compose files"));
             return false;
         }
@@ -294,6 +294,21 @@ impl<'a> Cursor<'a> {
         let raw = written.and_then(|w| w.file.text.get(w.node.defined.clone()));
         let short = |text: &str| text.trim().chars().take(60).collect::<String>();
         raw.map_or_else(|| "this".to_owned(), |raw| format!("`{}`", short(raw)))
+    }
+
+    /// The places of all scalars that were written in it.
+    pub fn scalars(&self) -> Vec<Place> {
+        let mut look = self.written.clone();
+        let mut out = Vec::new();
+        while let Some(w) = look.pop() {
+            match &w.node.value {
+                Value::List(all) => look.extend(all.iter().map(|node| Written { node, ..w })),
+                Value::Map(all) => look.extend(all.iter().map(|e| Written { node: &e.node, ..w })),
+                Value::Null => {}
+                _ => out.push(w.place()),
+            }
+        }
+        out
     }
 
     /// The bytes of the file where this was written.
@@ -337,14 +352,9 @@ impl<'a> Cursor<'a> {
             Value::List(_) => "a list",
             Value::Map(_) => "a mapping",
         };
-        let it = self.problem(Code::WrongType, format!("{} is {found}, not {wanted}", self.called()));
+        let it = self.problem(Code::WrongType, format!("{} is {found}, not {wanted}", self.name));
         let quote = wanted == "text" && matches!(self.node.value, Value::Bool(_) | Value::Int(_) | Value::Float(_));
         self.say(it.maybe_help(quote.then(|| "write it in quotes".to_owned())));
-    }
-
-    /// What it is called in messages.
-    pub fn called(&self) -> String {
-        if self.name.is_empty() { "this file".to_owned() } else { format!("`{}`", self.name) }
     }
 }
 

@@ -125,7 +125,7 @@ pub fn documents(text: &str) -> Result<Vec<Node>, YamlError> {
         return Err(YamlError { message, at: 0..0 });
     }
     serde_saphyr::from_multiple_with_options::<Raw>(text, options())
-        .map(|all| all.into_iter().map(|raw| raw.0).collect())
+        .map(|all| all.into_iter().map(|raw| spelled(raw.0, text)).collect())
         .map_err(|e| error(text, &e))
 }
 
@@ -152,6 +152,24 @@ fn options() -> Options {
         null_as_string: true,
         with_snippet: false,
     }
+}
+
+/// Gives keys that are not text (`NULL`, `1`, `on`) the name that they are written as.
+fn spelled(mut node: Node, text: &str) -> Node {
+    match &mut node.value {
+        Value::List(all) => *all = std::mem::take(all).into_iter().map(|n| spelled(n, text)).collect(),
+        Value::Map(all) => {
+            for e in all {
+                let raw = text.get(e.at.clone()).filter(|raw| !raw.starts_with(['"', '\'']) && !raw.contains('\n'));
+                if let (Some(key), Some(raw)) = (&mut e.key, raw) {
+                    raw.clone_into(key);
+                }
+                e.node = spelled(std::mem::replace(&mut e.node, null(0..0)), text);
+            }
+        }
+        _ => {}
+    }
+    node
 }
 
 fn null(at: Range<usize>) -> Node {
@@ -253,10 +271,8 @@ impl<'de> Deserialize<'de> for Key {
         let Inner(value) = Inner::deserialize(d)?;
         Ok(Self(match value {
             Value::Str(text) => Some(text),
-            Value::Int(it) => Some(it.to_string()),
-            Value::Float(it) => Some(it.to_string()),
-            Value::Bool(it) => Some(it.to_string()),
-            Value::Null => Some(String::new()),
+            // Its spelling is looked up at the end.
+            Value::Int(_) | Value::Float(_) | Value::Bool(_) | Value::Null => Some(String::new()),
             Value::List(_) | Value::Map(_) => None,
         }))
     }

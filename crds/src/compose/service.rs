@@ -77,7 +77,7 @@ pub(crate) fn variable(at: &Cursor<'_>, scope: &Scope<'_>) -> Option<EnvGrant> {
             match (at.get("value"), at.get("secret")) {
                 (Some(it), None) | (None, Some(it)) => env_value(&it, scope),
                 _ => {
-                    at.say(at.problem(Code::MissingKey, format!("{} needs one of `secret` and `value`", at.called())));
+                    at.say(at.problem(Code::MissingKey, format!("{} needs one of `secret` and `value`", at.name)));
                     None
                 }
             }

@@ -1,6 +1,6 @@
 //! One entry of `sources`, in `x-locket` and in locket.yaml alike.
 
-use crate::diag::Code;
+use crate::diag::{Code, Diagnostic};
 use crate::names::suggest;
 use crate::read::Cursor;
 use crate::spec::{AuthSpec, Credential, SourceSpec};
@@ -84,25 +84,37 @@ fn url(at: &Cursor<'_>) -> Option<String> {
 }
 
 fn auth(at: &Cursor<'_>, base: Option<&str>) -> Option<AuthSpec> {
-    at.known(&["approle", "token"]);
-    match (at.get("token"), at.get("approle")) {
-        (Some(token), None) => credential(&token, base).map(AuthSpec::Token),
-        (None, Some(approle)) => {
-            approle.known(&["mount", "role_id", "secret_id"]);
-            let mount = approle.get("mount").and_then(|m| m.own_text()).map(str::to_owned);
-            let role_id = approle.need("role_id").and_then(|r| r.own_text());
-            let secret_id = approle.need("secret_id").and_then(|s| credential(&s, base));
+    let methods: Vec<_> = at.entries().into_iter().filter(|(_, it)| it.node.value != Value::Null).collect();
+    let (name, it) = match methods.as_slice() {
+        [method] => method,
+        all => {
+            let message = if all.is_empty() { "`auth` has no method" } else { "`auth` has more than one method" };
+            at.say(at.problem(Code::MissingKey, message).help("write one of `token:` and `approle:`").mask_all(at.scalars()));
+            return None;
+        }
+    };
+    match *name {
+        "token" => credential(it, base).map(AuthSpec::Token),
+        "approle" => {
+            only(it, &["mount", "role_id", "secret_id"], None);
+            let mount = it.get("mount").and_then(|m| m.own_text()).map(str::to_owned);
+            let role_id = it.need("role_id").and_then(|r| r.own_text());
+            let secret_id = it.need("secret_id").and_then(|s| credential(&s, base));
             Some(AuthSpec::Approle { role_id: role_id?.to_owned(), secret_id: secret_id?, mount })
         }
-        (None, None) if at.entries().is_empty() => {
-            at.say(at.problem(Code::MissingKey, "`auth` has no method").help("write `token:` or `approle:`"));
+        _ => {
+            only(at, &["approle", "token"], None);
             None
         }
-        (None, None) => None,
-        (Some(_), Some(_)) => {
-            at.say(at.problem(Code::InvalidValue, "`auth` has two methods").help("leave one of `token` and `approle` out"));
-            None
-        }
+    }
+}
+
+/// Tells of keys that do not exist, and hides what stands there: it may be a credential.
+fn only(at: &Cursor<'_>, keys: &[&'static str], help: Option<&str>) {
+    for (key, it) in at.entries().into_iter().filter(|(key, _)| !keys.contains(key)) {
+        let found = Diagnostic::new(Code::UnknownKey, at.key_place(key), format!("{} has no key `{key}`", at.name));
+        let help = help.map(str::to_owned).or_else(|| suggest(key, keys.iter().copied()));
+        at.say(found.maybe_help(help).mask_all(it.scalars()));
     }
 }
 
@@ -110,22 +122,17 @@ fn auth(at: &Cursor<'_>, base: Option<&str>) -> Option<AuthSpec> {
 fn credential(at: &Cursor<'_>, base: Option<&str>) -> Option<Credential> {
     const HELP: &str = "name where it is: `{ file: /path }` or `{ env: NAME }`";
     if !matches!(at.node.value, Value::Map(_)) {
-        at.say(at.problem(Code::WrittenCredential, format!("{} is written down here", at.called())).help(HELP).mask());
+        let it = at.problem(Code::WrittenCredential, format!("{} is written down here", at.name));
+        at.say(it.help(HELP).mask().mask_all(at.scalars()));
         return None;
     }
-    for (key, it) in at.entries() {
-        if !matches!(key, "file" | "env") {
-            let found = crate::diag::Diagnostic::new(Code::UnknownKey, at.key_place(key), format!("{} has no key `{key}`", at.called()));
-            at.say(found.help(HELP));
-            // Whatever stands there may be the credential itself.
-            at.say(it.problem(Code::WrittenCredential, "this may be a credential that is written down").help(HELP).mask());
-        }
-    }
+    only(at, &["env", "file"], Some(HELP));
     match (at.get("file"), at.get("env")) {
         (Some(file), None) => file.own_text().and_then(|_| path(&file, base)).map(Credential::File),
         (None, Some(env)) => env.own_text().map(|name| Credential::Env(name.to_owned())),
+        (None, None) if !at.entries().is_empty() => None,
         _ => {
-            at.say(at.problem(Code::MissingKey, format!("{} names no one place", at.called())).help(HELP));
+            at.say(at.problem(Code::MissingKey, format!("{} names no one place", at.name)).help(HELP));
             None
         }
     }
@@ -138,7 +145,7 @@ fn path(at: &Cursor<'_>, base: Option<&str>) -> Option<String> {
         return Some(path.to_owned());
     }
     let Some(base) = base.filter(|_| !path.is_empty()) else {
-        at.say(at.problem(Code::InvalidValue, format!("{} is not an absolute path", at.called())));
+        at.say(at.problem(Code::InvalidValue, format!("{} is not an absolute path", at.name)));
         return None;
     };
     Some(format!("{}/{}", base.trim_end_matches('/'), path.trim_start_matches("./")))

@@ -50,7 +50,7 @@ pub(crate) fn source_name(at: &Cursor<'_>, name: &str) -> Option<SourceName> {
 pub(super) fn reference(at: &Cursor<'_>, scope: &Scope<'_>) -> Option<SecretRef> {
     let text = at.text()?;
     let Some(source) = source_of(text) else {
-        let it = at.problem(Code::Literal, format!("{} is not a reference", at.called()));
+        let it = at.problem(Code::Literal, format!("{} is not a reference", at.name));
         at.say(it.help("write `<source>:<path>#<field>`; a value is never written down here").mask());
         return None;
     };
@@ -67,7 +67,7 @@ pub(super) fn reference(at: &Cursor<'_>, scope: &Scope<'_>) -> Option<SecretRef>
 pub(super) fn operand(at: &Cursor<'_>, scope: &Scope<'_>) -> Option<Operand> {
     let text = at.text()?;
     if text.contains("{{") {
-        at.say(at.problem(Code::Template, format!("a template has no place in {}", at.called())).help("templates stand in `env` and `templates`"));
+        at.say(at.problem(Code::Template, format!("a template has no place in {}", at.name)).help("templates stand in `env` and `templates`"));
         return None;
     }
     if source_of(text).is_some() {
@@ -180,7 +180,7 @@ fn mode(at: &Cursor<'_>) -> Option<u32> {
     };
     let decimal = matches!(at.node.value, Value::Int(_)) && at.raw().is_some_and(|raw| raw.starts_with(|c: char| ('1'..='9').contains(&c)));
     if decimal || found.is_none_or(|bits| bits > 0o777) {
-        at.say(at.problem(Code::InvalidValue, format!("{} is not a mode", at.shown())).help("write it in octal, with a zero in front: `0440`"));
+        at.say(at.problem(Code::InvalidValue, format!("{} is not a mode", at.shown())).help("write three octal digits with a zero in front: `0440`"));
         return None;
     }
     found

@@ -7,8 +7,8 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
 use super::{Diagnostic, Place, Severity, SourceMap, clean};
 
-/// Lines between two marks that are still shown in one snippet.
-const NEAR: usize = 12;
+/// Marks so many lines apart are shown in one snippet: nobody needs to see what lies between.
+const NEAR: usize = 1;
 
 /// All problems, each with the lines that it is about; ends with a line feed unless there are none.
 pub fn render_text(all: &[Diagnostic], sources: &SourceMap, color: bool) -> String {
@@ -28,10 +28,8 @@ fn group<'a>(it: &'a Diagnostic, texts: &'a Texts) -> Group<'a> {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
-    let mut group = level.primary_title(clean(&it.message)).id(it.code.to_string()).elements(snippets(it, texts));
-    if !texts.has(&it.place) {
-        group = group.element(origin(&it.place));
-    }
+    let elsewhere = (!texts.has(&it.place)).then(|| origin(&it.place));
+    let group = level.primary_title(clean(&it.message)).id(it.code.to_string()).elements(elsewhere).elements(snippets(it, texts));
     group
         .elements(it.help.iter().map(|text| Level::HELP.message(clean(text))))
         .elements(it.notes.iter().map(|text| Level::NOTE.message(clean(text))))
@@ -88,7 +86,7 @@ impl<'a> Texts<'a> {
         let mut out = BTreeMap::new();
         for file in all.iter().flat_map(|d| std::iter::once(&d.place).chain(d.labels.iter().map(|l| &l.0))).map(|p| p.origin.file.as_str()) {
             if let (false, Some(text)) = (out.contains_key(file), sources.text(file)) {
-                let masks = all.iter().filter(|d| d.masked && d.place.origin.file == file).map(|d| &d.place);
+                let masks = all.iter().flat_map(|d| &d.masks).filter(|place| place.origin.file == file);
                 out.insert(file, Text::new(text, masks));
             }
         }

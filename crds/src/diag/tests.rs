@@ -23,11 +23,13 @@ fn a_problem_is_shown_with_its_line_its_other_places_and_its_help() {
     ];
     expect![[r#"
         error[L021 unknown-source]: there is no source boa
-         --> compose.yaml:5:9
+         --> compose.yaml:3:5
           |
         3 |     bao: { type: openbao, auth: { token: hunter2-ä } }
           |     --- this is one
-        4 |   secrets:
+          |
+         ::: compose.yaml:5:9
+          |
         5 |     db: boa:kv/x#y
           |         ^^^
           |

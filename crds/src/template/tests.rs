@@ -30,7 +30,7 @@ fn show(text: &str) -> String {
 }
 
 fn table(all: &[&str]) -> String {
-    all.iter().map(|text| format!("{text}\n    {}\n", show(text))).collect()
+    all.iter().map(|text| format!("> {text}\n    {}\n", show(text))).collect()
 }
 
 #[test]
@@ -55,40 +55,40 @@ fn templates_of_all_kinds() {
         "ü{{ a }}ü",
     ];
     expect![[r#"
-
+        > 
     
-        plain } }} text
+        > plain } }} text
             "plain } }} text"
-        {{ a }}
+        > {{ a }}
             <a>
-        {{a}}{{b}}
+        > {{a}}{{b}}
             <a> <b>
-        postgres://app:{{ db_password | urlencode }}@db/app
+        > postgres://app:{{ db_password | urlencode }}@db/app
             "postgres://app:" <db_password | urlencode> "@db/app"
-        {{ a|trim|  indent( 4 )
+        > {{ a|trim|  indent( 4 )
         |default("x | }} \" \n") }}
             <a | trim | indent(4) | default("x | }} \" \n")>
-        {{ a | default('it"s') }}
+        > {{ a | default('it"s') }}
             <a | default("it\"s")>
-        {"a": {{ a | json_string }}}
+        > {"a": {{ a | json_string }}}
             "{\"a\": " <a | json_string> "}"
-        {{{ a }}}
+        > {{{ a }}}
             "{" <a> "}"
-        {{ "{{" }} and {{ "}}" }} and {{'{{{{'}}
+        > {{ "{{" }} and {{ "}}" }} and {{'{{{{'}}
             "{{ and }} and {{{{"
-        {{ bao:kv/shop/db#password | upper }}
+        > {{ bao:kv/shop/db#password | upper }}
             <ref bao:kv/shop/db#password | upper>
-        {{ op://My Vault/It's mine/one time?attribute=otp | trim }}
+        > {{ op://My Vault/It's mine/one time?attribute=otp | trim }}
             <ref op://My Vault/It's mine/one time?attribute=otp | trim>
-        {{ op://"a | b }}"/c/d | trim }}
+        > {{ op://"a | b }}"/c/d | trim }}
             <ref op://"a | b }}"/c/d | trim>
-        {{ "op://a|b/c/d" | trim }}
+        > {{ "op://a|b/c/d" | trim }}
             <ref op://a|b/c/d | trim>
-        {{ "name" }}
+        > {{ "name" }}
             <name>
-        {{ tls.crt }} {{ a-b_c }}
+        > {{ tls.crt }} {{ a-b_c }}
             <tls.crt> " " <a-b_c>
-        ü{{ a }}ü
+        > ü{{ a }}ü
             "ü" <a> "ü"
     "#]].assert_eq(&table(&all));
 }
@@ -125,59 +125,59 @@ fn what_is_not_a_template_says_why_and_where() {
         "{{ a | trm }} and {{ b | uper }} and {{ c",
     ];
     expect![[r#"
-        {{
+        > {{
             the expression is not closed at "{{" (close it with `}}`; a literal `{{` is written `{{ "{{" }}`)
-        a {{ b
+        > a {{ b
             the expression is not closed at "{{" (close it with `}}`; a literal `{{` is written `{{ "{{" }}`)
-        {{ "a }}
+        > {{ "a }}
             the expression is not closed at "{{" (close it with `}}`; a literal `{{` is written `{{ "{{" }}`)
-        {{ }}
+        > {{ }}
             the expression names no secret at "" (write `{{ name }}`; a literal `{{` is written `{{ "{{" }}`)
-        {{ "" }}
+        > {{ "" }}
             the expression names no secret at "\"\"" (write `{{ name }}`; a literal `{{` is written `{{ "{{" }}`)
-        {{ a b }}
+        > {{ a b }}
             this is neither a name nor a reference at "a b" (a name has letters, digits, `.`, `-` and `_`; a filter stands after `|`)
-        {{ a | }}
+        > {{ a | }}
             there is no filter after `|` at ""
-        {{ a || b }}
+        > {{ a || b }}
             there is no filter after `|` at ""
-        {{ a | bse64 }}
+        > {{ a | bse64 }}
             there is no filter bse64 at "bse64" (did you mean `base64`?)
-        {{ a | nothing }}
+        > {{ a | nothing }}
             there is no filter nothing at "nothing" (there are 24 others: base64, base64d, bcrypt, default, dotenv_quote, hex, htpasswd, indent, json, json_string, jsonpath, lines, lower, pem_normalize, required, sha256, …)
-        {{ a | trim x }}
+        > {{ a | trim x }}
             something follows that is not a filter at "x " (filters stand after `|`)
-        {{ a | trim("x") }}
+        > {{ a | trim("x") }}
             trim takes no argument at "trim(\"x\")"
-        {{ a | default }}
+        > {{ a | default }}
             default takes a text at "default" (write `default("…")`)
-        {{ a | default(1) }}
+        > {{ a | default(1) }}
             default takes a text at "default(1)" (write `default("…")`)
-        {{ a | default("x" }}
+        > {{ a | default("x" }}
             the argument of default is not understood at "" (write `name("text")` or `name(4)`)
-        {{ a | default("x", 1) }}
+        > {{ a | default("x", 1) }}
             the argument of default is not understood at "," (write `name("text")` or `name(4)`)
-        {{ a | indent }}
+        > {{ a | indent }}
             indent takes a number from 0 to 200 at "indent" (write `indent(4)`)
-        {{ a | indent(201) }}
+        > {{ a | indent(201) }}
             indent takes a number from 0 to 200 at "indent(201)" (write `indent(4)`)
-        {{ a | indent(99999999999999999999) }}
+        > {{ a | indent(99999999999999999999) }}
             indent takes a number from 0 to 200 at "indent(99999999999999999999)" (write `indent(4)`)
-        {{ a | indent(-1) }}
+        > {{ a | indent(-1) }}
             the argument of indent is not understood at "-" (write `name("text")` or `name(4)`)
-        {{ "{{" | trim }}
+        > {{ "{{" | trim }}
             text has no filters at " \"{{\" | trim "
-        {{ "{{ a" }}
+        > {{ "{{ a" }}
             this is neither a name nor a reference at "\"{{ a\"" (a name has letters, digits, `.`, `-` and `_`; a filter stands after `|`)
-        {{ bao:kv/../x }}
+        > {{ bao:kv/../x }}
             `..` has no place in a path at "../x"
-        {{ "bao:kv/\"/.." }}
+        > {{ "bao:kv/\"/.." }}
             `..` has no place in a path at "\"bao:kv/\\\"/..\""
-        {{ .Values.x }}
+        > {{ .Values.x }}
             this is neither a name nor a reference at ".Values.x" (a name has letters, digits, `.`, `-` and `_`; a filter stands after `|`)
-        {{ if x }}
+        > {{ if x }}
             this is neither a name nor a reference at "if x" (a name has letters, digits, `.`, `-` and `_`; a filter stands after `|`)
-        {{ a | trm }} and {{ b | uper }} and {{ c
+        > {{ a | trm }} and {{ b | uper }} and {{ c
             there is no filter trm at "trm" (did you mean `trim`?)
             there is no filter uper at "uper" (did you mean `upper`?)
             the expression is not closed at "{{" (close it with `}}`; a literal `{{` is written `{{ "{{" }}`)
