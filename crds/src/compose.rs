@@ -31,6 +31,12 @@ const KEYS: [&str; 4] = ["defaults", "secrets", "services", "sources"];
 /// Where the user's own key is.
 pub(crate) const X: &str = "x-locket";
 
+/// A file of a template: its path, relative to what was asked for and empty if that is a file itself, and its text.
+pub type TemplateFile = (String, String);
+
+/// See [`ModelInput::read_template`].
+pub type ReadTemplate<'a> = dyn Fn(&str) -> Result<Vec<TemplateFile>, String> + 'a;
+
 /// What [`compile`] reads.
 pub struct ModelInput<'a> {
     /// What `docker compose config` prints: YAML, interpolated, with every `$` doubled.
@@ -41,9 +47,8 @@ pub struct ModelInput<'a> {
     pub sources: &'a [(String, String)],
     /// The project directory, absolute.
     pub working_dir: &'a str,
-    /// Reads a template: the path as it was written, to relative path and text of each file; the relative path is empty for
-    /// a path that is a file. The error is one clause for people.
-    pub read_template: &'a dyn Fn(&str) -> Result<Vec<(String, String)>, String>,
+    /// Reads a template, a file or all files of a directory, by its path as it was written. The error is one clause for people.
+    pub read_template: &'a ReadTemplate<'a>,
 }
 
 /// Reads a project. The spec is `None` if there is an error among the diagnostics; they come in the order of the files.
@@ -51,11 +56,21 @@ pub struct ModelInput<'a> {
 /// Names are not looked up: that is [`crate::resolve::resolve`]'s.
 pub fn compile(input: &ModelInput<'_>) -> (Option<ProjectSpec>, Vec<Diagnostic>) {
     let (files, mut problems) = files(input.sources);
-    let file = input.sources.last().map_or_else(|| "the compose model".to_owned(), |s| s.0.clone());
-    let nowhere = Place::from(Origin { file, ..Origin::default() });
+    let file = input
+        .sources
+        .last()
+        .map_or_else(|| "the compose model".to_owned(), |s| s.0.clone());
+    let nowhere = Place::from(Origin {
+        file,
+        ..Origin::default()
+    });
     let Ok(mut model) = yaml::document(input.model_yaml) else {
         // The reader's own words might quote what was interpolated.
-        problems.push(Diagnostic::new(Code::Syntax, nowhere, "the output of `docker compose config` cannot be read"));
+        problems.push(Diagnostic::new(
+            Code::Syntax,
+            nowhere,
+            "the output of `docker compose config` cannot be read",
+        ));
         return (None, problems);
     };
     undouble(&mut model);
@@ -77,7 +92,10 @@ pub fn check_sources(sources: &[(String, String)]) -> Vec<Diagnostic> {
         let reading = Reading::plain(&[]);
         let mut look = vec![];
         for document in &file.documents {
-            let root = Written { file, node: document };
+            let root = Written {
+                file,
+                node: document,
+            };
             look.extend(under(&[root], X));
             for (name, _) in entries(document.get("services")) {
                 look.extend(under(&under(&under(&[root], "services"), name), X));
@@ -88,8 +106,13 @@ pub fn check_sources(sources: &[(String, String)]) -> Vec<Diagnostic> {
                 Value::Map(all) if all.iter().any(|e| e.key.is_none()) => {
                     Cursor::new(&reading, it.node, vec![it], Place::default()).wrong("text");
                 }
-                Value::Map(all) => look.extend(all.iter().rev().map(|e| Written { node: &e.node, ..it })),
-                Value::List(all) => look.extend(all.iter().rev().map(|node| Written { node, ..it })),
+                Value::Map(all) => look.extend(all.iter().rev().map(|e| Written {
+                    node: &e.node,
+                    ..it
+                })),
+                Value::List(all) => {
+                    look.extend(all.iter().rev().map(|node| Written { node, ..it }))
+                }
                 _ => {}
             }
         }
@@ -105,8 +128,14 @@ pub fn referenced_files(text: &str) -> Vec<String> {
         if let Some(Value::List(all)) = document.get("include").map(|n| &n.value) {
             for it in all {
                 match it.get("path").unwrap_or(it) {
-                    Node { value: Value::Str(path), .. } => drop(out.insert(path.clone())),
-                    Node { value: Value::List(paths), .. } => out.extend(paths.iter().filter_map(Node::as_str).map(str::to_owned)),
+                    Node {
+                        value: Value::Str(path),
+                        ..
+                    } => drop(out.insert(path.clone())),
+                    Node {
+                        value: Value::List(paths),
+                        ..
+                    } => out.extend(paths.iter().filter_map(Node::as_str).map(str::to_owned)),
                     _ => {}
                 }
             }
@@ -123,11 +152,21 @@ fn files(sources: &[(String, String)]) -> (Vec<File<'_>>, Vec<Diagnostic>) {
     for (name, text) in sources {
         let lines = Lines::new(text);
         match yaml::documents(text) {
-            Ok(documents) => files.push(File { name, text, lines, documents }),
+            Ok(documents) => files.push(File {
+                name,
+                text,
+                lines,
+                documents,
+            }),
             Err(e) => {
                 let at = lines.place(name, &e.at);
-                let line = text.lines().nth(at.origin.line.saturating_sub(1) as usize).unwrap_or_default();
-                let quote = line.contains("{{").then(|| "write templates in quotes: `\"{{ … }}\"`".to_owned());
+                let line = text
+                    .lines()
+                    .nth(at.origin.line.saturating_sub(1) as usize)
+                    .unwrap_or_default();
+                let quote = line
+                    .contains("{{")
+                    .then(|| "write templates in quotes: `\"{{ … }}\"`".to_owned());
                 problems.push(Diagnostic::new(Code::Syntax, at, e.message).maybe_help(quote));
             }
         }
@@ -155,13 +194,19 @@ fn entries(node: Option<&Node>) -> impl Iterator<Item = (&str, &Node)> {
         Some(Value::Map(all)) => all.as_slice(),
         _ => &[],
     };
-    all.iter().filter_map(|e| Some((e.key.as_deref()?, &e.node)))
+    all.iter()
+        .filter_map(|e| Some((e.key.as_deref()?, &e.node)))
 }
 
 fn project(root: &Cursor<'_>, input: &ModelInput<'_>) -> ProjectSpec {
     let mut spec = ProjectSpec {
         version: 1,
-        project: root.node.get("name").and_then(Node::as_str).unwrap_or_default().into(),
+        project: root
+            .node
+            .get("name")
+            .and_then(Node::as_str)
+            .unwrap_or_default()
+            .into(),
         working_dir: input.working_dir.to_owned(),
         files: input.sources.iter().map(|s| s.0.clone()).collect(),
         defaults: Defaults::default(),
@@ -173,18 +218,33 @@ fn project(root: &Cursor<'_>, input: &ModelInput<'_>) -> ProjectSpec {
     let top = root.get(X);
     if let Some(top) = &top {
         top.known(&KEYS);
-        let all = top.get("sources").map(|all| all.entries()).unwrap_or_default();
+        let all = top
+            .get("sources")
+            .map(|all| all.entries())
+            .unwrap_or_default();
         for (name, it) in all {
             let own = source(&it, Some(input.working_dir));
             spec.sources.extend(values::source_name(&it, name).zip(own));
         }
     }
-    let scope = Scope { sources: spec.sources.keys().map(SourceName::to_string).collect(), read_template: input.read_template };
+    let scope = Scope {
+        sources: spec.sources.keys().map(SourceName::to_string).collect(),
+        read_template: input.read_template,
+    };
     if let Some(top) = &top {
-        spec.secrets = top.get("secrets").map(|all| catalogue::secrets(&all, &scope)).unwrap_or_default();
-        spec.defaults = top.get("defaults").map(|it| defaults(&it, &[])).unwrap_or_default();
+        spec.secrets = top
+            .get("secrets")
+            .map(|all| catalogue::secrets(&all, &scope))
+            .unwrap_or_default();
+        spec.defaults = top
+            .get("defaults")
+            .map(|it| defaults(&it, &[]))
+            .unwrap_or_default();
     }
-    let asides: BTreeMap<&str, Cursor<'_>> = top.and_then(|t| t.get("services")).map(|all| all.entries().into_iter().collect()).unwrap_or_default();
+    let asides: BTreeMap<&str, Cursor<'_>> = top
+        .and_then(|t| t.get("services"))
+        .map(|all| all.entries().into_iter().collect())
+        .unwrap_or_default();
     let services = root.get("services");
     for (name, it) in services.iter().flat_map(Cursor::entries) {
         let it = it.with_written(of_service(root.reading, name, 0));
@@ -195,15 +255,31 @@ fn project(root: &Cursor<'_>, input: &ModelInput<'_>) -> ProjectSpec {
             spec.services.insert(name.into(), asked);
         }
     }
-    for (name, it) in asides.iter().filter(|(name, _)| !spec.model.contains_key(**name)) {
+    for (name, it) in asides
+        .iter()
+        .filter(|(name, _)| !spec.model.contains_key(**name))
+    {
         let help = suggest(name, spec.model.keys().map(ServiceName::as_str));
-        it.say(it.problem(Code::UnknownService, format!("the model has no service {name}")).maybe_help(help));
+        it.say(
+            it.problem(
+                Code::UnknownService,
+                format!("the model has no service {name}"),
+            )
+            .maybe_help(help),
+        );
     }
     for (name, it) in services.iter().flat_map(Cursor::entries) {
-        if let Some(all) = it.with_written(of_service(root.reading, name, 0)).get("labels") {
+        if let Some(all) = it
+            .with_written(of_service(root.reading, name, 0))
+            .get("labels")
+        {
             let found = labels::read_at(&all, &scope);
             for conflict in labels::merge(&mut spec, &name.into(), found) {
-                all.say(Diagnostic::new(Code::LabelConflict, all.key_place(&conflict.label), conflict.to_string()));
+                all.say(Diagnostic::new(
+                    Code::LabelConflict,
+                    all.key_place(&conflict.label),
+                    conflict.to_string(),
+                ));
             }
         }
     }
@@ -233,7 +309,10 @@ fn of_service<'a>(reading: &'a Reading<'a>, name: &str, depth: usize) -> Vec<Wri
         for service in under(&[w], name) {
             let extends = service.node.get("extends").filter(|_| depth < 8);
             let (base, file) = match extends {
-                Some(node) => (node.as_str().or(node.get("service").and_then(Node::as_str)), node.get("file").and_then(Node::as_str)),
+                Some(node) => (
+                    node.as_str().or(node.get("service").and_then(Node::as_str)),
+                    node.get("file").and_then(Node::as_str),
+                ),
                 None => (None, None),
             };
             if let Some(base) = base {
@@ -241,7 +320,11 @@ fn of_service<'a>(reading: &'a Reading<'a>, name: &str, depth: usize) -> Vec<Wri
                     Some(file) => w.file.name.ends_with(file.trim_start_matches("./")),
                     None => std::ptr::eq(w.file, service.file),
                 };
-                out.extend(of_service(reading, base, depth + 1).into_iter().filter(from));
+                out.extend(
+                    of_service(reading, base, depth + 1)
+                        .into_iter()
+                        .filter(from),
+                );
             }
             out.push(service);
         }

@@ -57,7 +57,11 @@ pub struct Timeouts {
 impl Default for Timeouts {
     fn default() -> Self {
         let [backend, gate, quiet] = [10, 60, 5].map(Duration::from_secs);
-        Self { backend, gate, quiet }
+        Self {
+            backend,
+            gate,
+            quiet,
+        }
     }
 }
 
@@ -74,7 +78,11 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { value: 1 << 20, cache: 16 << 20, events: 1000 }
+        Self {
+            value: 1 << 20,
+            cache: 16 << 20,
+            events: 1000,
+        }
     }
 }
 
@@ -88,45 +96,94 @@ impl HostConfig {
     /// Every problem, in the order of the file.
     pub fn parse(file: &str, text: &str) -> Result<Self, Vec<Diagnostic>> {
         let lines = Lines::new(text);
-        let document = yaml::document(text).map_err(|e| vec![Diagnostic::new(Code::Syntax, lines.place(file, &e.at), e.message)])?;
-        let files = [File { name: file, text, lines, documents: vec![document] }];
+        let document = yaml::document(text).map_err(|e| {
+            vec![Diagnostic::new(
+                Code::Syntax,
+                lines.place(file, &e.at),
+                e.message,
+            )]
+        })?;
+        let files = [File {
+            name: file,
+            text,
+            lines,
+            documents: vec![document],
+        }];
         let reading = Reading::plain(&files);
-        let nowhere = Place::from(Origin { file: file.to_owned(), ..Origin::default() });
-        let out = Self::read(&Cursor::new(&reading, &files[0].documents[0], reading.written(), nowhere));
+        let nowhere = Place::from(Origin {
+            file: file.to_owned(),
+            ..Origin::default()
+        });
+        let out = Self::read(&Cursor::new(
+            &reading,
+            &files[0].documents[0],
+            reading.written(),
+            nowhere,
+        ));
         let mut problems = reading.problems();
         problems.sort_by(|a, b| a.place.origin.cmp(&b.place.origin));
-        if problems.is_empty() { Ok(out) } else { Err(problems) }
+        if problems.is_empty() {
+            Ok(out)
+        } else {
+            Err(problems)
+        }
     }
 
     fn read(root: &Cursor<'_>) -> Self {
         root.known(&KEYS);
         let mut out = Self::default();
         for (name, it) in root.get("sources").iter().flat_map(Cursor::entries) {
-            out.sources.extend(source_name(&it, name).zip(source(&it, None)));
+            out.sources
+                .extend(source_name(&it, name).zip(source(&it, None)));
         }
         if let Some(it) = root.get("defaults") {
             out.defaults = defaults(&it, &TIMEOUT_KEYS);
             let or = |key: &str, usual| it.get(key).and_then(|d| d.duration()).unwrap_or(usual);
             let usual = Timeouts::default();
-            out.timeouts = Timeouts { backend: or("backend_timeout", usual.backend), gate: or("gate_timeout", usual.gate), quiet: or("quiet", usual.quiet) };
+            out.timeouts = Timeouts {
+                backend: or("backend_timeout", usual.backend),
+                gate: or("gate_timeout", usual.gate),
+                quiet: or("quiet", usual.quiet),
+            };
         }
         if let Some(it) = root.get("limits") {
             it.known(&["cache", "events", "value"]);
             let or = |key: &str, usual| it.get(key).and_then(|n| size(&n)).unwrap_or(usual);
             let usual = Limits::default();
-            out.limits = Limits { value: or("value", usual.value), cache: or("cache", usual.cache), events: or("events", usual.events) };
+            out.limits = Limits {
+                value: or("value", usual.value),
+                cache: or("cache", usual.cache),
+                events: or("events", usual.events),
+            };
         }
-        out.grants = root.get("grants").iter().flat_map(Cursor::items).filter_map(|it| grant::read(&it)).collect();
+        out.grants = root
+            .get("grants")
+            .iter()
+            .flat_map(Cursor::items)
+            .filter_map(|it| grant::read(&it))
+            .collect();
         out
     }
 
     /// What holds for a project: its own defaults, then the host's, then the built-in ones.
     pub fn complete(&self, project: &Defaults) -> Defaults {
         Defaults {
-            on_change: project.on_change.clone().or_else(|| self.defaults.on_change.clone()),
-            settle: project.settle.or(self.defaults.settle).or(Some(Duration::from_secs(2))),
-            restart_every: project.restart_every.or(self.defaults.restart_every).or(Some(Duration::from_secs(60))),
-            refresh: project.refresh.or(self.defaults.refresh).or(Some(Duration::from_secs(60))),
+            on_change: project
+                .on_change
+                .clone()
+                .or_else(|| self.defaults.on_change.clone()),
+            settle: project
+                .settle
+                .or(self.defaults.settle)
+                .or(Some(Duration::from_secs(2))),
+            restart_every: project
+                .restart_every
+                .or(self.defaults.restart_every)
+                .or(Some(Duration::from_secs(60))),
+            refresh: project
+                .refresh
+                .or(self.defaults.refresh)
+                .or(Some(Duration::from_secs(60))),
         }
     }
 
@@ -137,19 +194,34 @@ impl HostConfig {
     ///
     /// # Errors
     /// What is missing, with the lines that would grant it.
-    pub fn granted(&self, project: &ProjectName, reference: &SecretRef, own: Option<&SourceSpec>) -> Result<(), MissingGrant> {
+    pub fn granted(
+        &self,
+        project: &ProjectName,
+        reference: &SecretRef,
+        own: Option<&SourceSpec>,
+    ) -> Result<(), Box<MissingGrant>> {
         let name = reference.source();
-        let is_local = name.as_str() == "local" && self.sources.get(name).is_none_or(|s| s.kind == "local");
+        let is_local =
+            name.as_str() == "local" && self.sources.get(name).is_none_or(|s| s.kind == "local");
         if own.is_none() && is_local && !reference.path().starts_with('/') {
             return Ok(());
         }
         // The environment of the controller is closed until somebody opens it.
         let closed = own.is_none() && name.as_str() == "env" && !self.sources.contains_key(name);
-        let allowed = self.grants.iter().any(|g| g.covers(project, reference, own));
+        let allowed = self
+            .grants
+            .iter()
+            .any(|g| g.covers(project, reference, own));
         if allowed && !closed {
             return Ok(());
         }
-        Err(MissingGrant { project: project.clone(), reference: reference.clone(), own: own.cloned().map(Box::new), closed, allowed })
+        Err(Box::new(MissingGrant {
+            project: project.clone(),
+            reference: reference.clone(),
+            own: own.cloned().map(Box::new),
+            closed,
+            allowed,
+        }))
     }
 }
 
@@ -158,12 +230,19 @@ fn size(at: &Cursor<'_>) -> Option<u64> {
     let found = match &at.node.value {
         Value::Int(n) => u64::try_from(*n).ok(),
         Value::Str(text) => [("KiB", 10), ("MiB", 20)].iter().find_map(|(unit, shift)| {
-            text.strip_suffix(unit)?.trim().parse::<u64>().ok()?.checked_mul(1 << shift)
+            text.strip_suffix(unit)?
+                .trim()
+                .parse::<u64>()
+                .ok()?
+                .checked_mul(1 << shift)
         }),
         _ => None,
     };
     if found.is_none() {
-        at.say(at.problem(Code::InvalidValue, format!("{} is not a size", at.shown())).help("write a number, or one with `KiB` or `MiB`"));
+        at.say(
+            at.problem(Code::InvalidValue, format!("{} is not a size", at.shown()))
+                .help("write a number, or one with `KiB` or `MiB`"),
+        );
     }
     found
 }

@@ -179,7 +179,9 @@ pub(crate) struct Lines<'a> {
 impl<'a> Lines<'a> {
     pub(crate) fn new(text: &'a str) -> Self {
         let after = |(at, _): (usize, &str)| at + 1;
-        let starts = std::iter::once(0).chain(text.match_indices('\n').map(after)).collect();
+        let starts = std::iter::once(0)
+            .chain(text.match_indices('\n').map(after))
+            .collect();
         Self { text, starts }
     }
 
@@ -193,8 +195,21 @@ impl<'a> Lines<'a> {
     /// The place of some bytes of this text in a file of this name.
     pub(crate) fn place(&self, file: &str, at: &std::ops::Range<usize>) -> Place {
         let (line, column) = self.position(at.start);
-        let width = self.text.get(at.clone()).unwrap_or_default().trim_end().chars().count() as u32;
-        Place { origin: Origin { file: file.to_owned(), line, column }, width }
+        let width = self
+            .text
+            .get(at.clone())
+            .unwrap_or_default()
+            .trim_end()
+            .chars()
+            .count() as u32;
+        Place {
+            origin: Origin {
+                file: file.to_owned(),
+                line,
+                column,
+            },
+            width,
+        }
     }
 }
 

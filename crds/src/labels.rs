@@ -4,12 +4,15 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::compose::{Scope, service_path, secret, secrets, on_change, env_variable, template};
+use crate::compose::{Scope, env_variable, on_change, secret, secrets, service_path, template};
 use crate::diag::{Code, Diagnostic, Place};
 use crate::id::{SecretName, ServiceName};
 use crate::names::suggest;
 use crate::read::{Cursor, Reading};
-use crate::spec::{EnvGrant, FileGrant, FileMode, OnChange, Origin, ProjectSpec, SecretSpec, ServiceSpec, TemplateGrant};
+use crate::spec::{
+    EnvGrant, FileGrant, FileMode, OnChange, Origin, ProjectSpec, SecretSpec, ServiceSpec,
+    TemplateGrant,
+};
 use crate::template::is_name;
 use crate::yaml::{self, Entry, Node, Tag, Value};
 
@@ -52,27 +55,57 @@ pub struct Conflict {
 
 impl fmt::Display for Conflict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the label {} of {} says something else than x-locket, which wins", self.label, self.service)
+        write!(
+            f,
+            "the label {} of {} says something else than x-locket, which wins",
+            self.label, self.service
+        )
     }
 }
 
 /// Reads the labels of a container; those of others are passed over. `sources` are the names of the project's sources.
 ///
 /// Problems have the file `label <name>` and no line.
-pub fn read<'a>(labels: impl IntoIterator<Item = (&'a str, &'a str)>, sources: &[&str]) -> (Labels, Vec<Diagnostic>) {
-    let none = |value| Node { value, defined: 0..0, used: 0..0, tag: Tag::None };
-    let entry = |(key, text): (&str, &str)| Entry { key: Some(key.to_owned()), at: 0..0, node: none(Value::Str(text.to_owned())) };
+pub fn read<'a>(
+    labels: impl IntoIterator<Item = (&'a str, &'a str)>,
+    sources: &[&str],
+) -> (Labels, Vec<Diagnostic>) {
+    let none = |value| Node {
+        value,
+        defined: 0..0,
+        used: 0..0,
+        tag: Tag::None,
+    };
+    let entry = |(key, text): (&str, &str)| Entry {
+        key: Some(key.to_owned()),
+        at: 0..0,
+        node: none(Value::Str(text.to_owned())),
+    };
     let node = none(Value::Map(labels.into_iter().map(entry).collect()));
     let reading = Reading::plain(&[]);
-    let scope = Scope { sources: sources.iter().map(|s| (*s).to_owned()).collect(), read_template: &|_| Err("a label cannot name a file".to_owned()) };
-    let at = Cursor::new(&reading, &node, Vec::new(), Place::from(Origin { file: "label".into(), ..Origin::default() }));
+    let scope = Scope {
+        sources: sources.iter().map(|s| (*s).to_owned()).collect(),
+        read_template: &|_| Err("a label cannot name a file".to_owned()),
+    };
+    let at = Cursor::new(
+        &reading,
+        &node,
+        Vec::new(),
+        Place::from(Origin {
+            file: "label".into(),
+            ..Origin::default()
+        }),
+    );
     let found = read_at(&at, &scope);
     (found, reading.problems())
 }
 
 /// Reads a mapping of labels.
 pub(crate) fn read_at(all: &Cursor<'_>, scope: &Scope<'_>) -> Labels {
-    let mut out = Labels { origin: all.origin(), ..Labels::default() };
+    let mut out = Labels {
+        origin: all.origin(),
+        ..Labels::default()
+    };
     for (label, it) in all.entries() {
         let it = it.named_by_label(label);
         if !label.starts_with(PREFIX) {
@@ -88,20 +121,37 @@ pub(crate) fn read_at(all: &Cursor<'_>, scope: &Scope<'_>) -> Labels {
         } else if label == "locket.on_change" {
             out.on_change = structured(&it, |it| on_change(it).into_iter().collect()).pop();
         } else if let Some(name) = rest("locket.env.") {
-            out.env.extend(env_variable(&it, scope).map(|grant| (name.to_owned(), grant)));
+            out.env
+                .extend(env_variable(&it, scope).map(|grant| (name.to_owned(), grant)));
         } else if let Some(target) = rest("locket.template.") {
             let content = it.own_text().and_then(|text| template(&it, text, scope));
-            let grant = |content| TemplateGrant { content, source: None, target: target.to_owned(), file: FileMode::default(), origin: it.origin() };
+            let grant = |content| TemplateGrant {
+                content,
+                source: None,
+                target: target.to_owned(),
+                file: FileMode::default(),
+                origin: it.origin(),
+            };
             out.templates.extend(content.map(grant));
         } else if let Some(name) = rest("locket.secret.") {
             if is_name(name) {
-                out.catalogue.extend(secret(&it, scope).map(|s| (SecretName::from(name), s)));
+                out.catalogue
+                    .extend(secret(&it, scope).map(|s| (SecretName::from(name), s)));
             } else {
-                it.say(it.problem(Code::InvalidValue, "the label's end cannot be the name of a secret"));
+                it.say(it.problem(
+                    Code::InvalidValue,
+                    "the label's end cannot be the name of a secret",
+                ));
             }
         } else {
-            let help = suggest(label, WHOLE.into_iter().chain(BEGINS));
-            it.say(it.problem(Code::UnknownLabel, format!("there is no label {label}")).maybe_help(help));
+            let bare = BEGINS
+                .contains(&label)
+                .then(|| "write a name after the last dot".to_owned());
+            let help = bare.or_else(|| suggest(label, WHOLE.into_iter().chain(BEGINS)));
+            it.say(
+                it.problem(Code::UnknownLabel, format!("there is no label {label}"))
+                    .maybe_help(help),
+            );
         }
     }
     out
@@ -109,7 +159,9 @@ pub(crate) fn read_at(all: &Cursor<'_>, scope: &Scope<'_>) -> Labels {
 
 /// Reads a label that is a list or a mapping in YAML, or names with commas between them, or a word.
 fn structured<T>(at: &Cursor<'_>, read: impl Fn(&Cursor<'_>) -> Vec<T>) -> Vec<T> {
-    let Some(text) = at.own_text() else { return Vec::new() };
+    let Some(text) = at.own_text() else {
+        return Vec::new();
+    };
     let node = if text.trim_start().starts_with(['[', '{']) {
         match yaml::document(text) {
             Ok(node) => node,
@@ -119,18 +171,29 @@ fn structured<T>(at: &Cursor<'_>, read: impl Fn(&Cursor<'_>) -> Vec<T>) -> Vec<T
             }
         }
     } else {
-        let plain = |text: &str| Node { value: Value::Str(text.to_owned()), defined: 0..0, used: 0..0, tag: Tag::None };
+        let plain = |text: &str| Node {
+            value: Value::Str(text.to_owned()),
+            defined: 0..0,
+            used: 0..0,
+            tag: Tag::None,
+        };
         match at.name.trim_matches('`') {
             "locket.secrets" => {
                 let names = text.split(',').map(str::trim).filter(|n| !n.is_empty());
-                Node { value: Value::List(names.map(plain).collect()), ..plain("") }
+                Node {
+                    value: Value::List(names.map(plain).collect()),
+                    ..plain("")
+                }
             }
             _ => plain(text.trim()),
         }
     };
     // The text was judged as a whole, and all of it has the label's place.
     let reading = Reading::plain(&[]);
-    let found = read(&Cursor::new(&reading, &node, Vec::new(), at.place()).named_by_label(at.name.trim_matches('`')));
+    let found = read(
+        &Cursor::new(&reading, &node, Vec::new(), at.place())
+            .named_by_label(at.name.trim_matches('`')),
+    );
     reading.problems().into_iter().for_each(|it| at.say(it));
     found
 }
@@ -138,7 +201,12 @@ fn structured<T>(at: &Cursor<'_>, read: impl Fn(&Cursor<'_>) -> Vec<T>) -> Vec<T
 /// Adds what the labels of a service say to what its project says. Where both say something, `x-locket` stays.
 pub fn merge(spec: &mut ProjectSpec, service: &ServiceName, labels: Labels) -> Vec<Conflict> {
     let mut conflicts = Vec::new();
-    let mut conflict = |label: String| conflicts.push(Conflict { service: service.clone(), label });
+    let mut conflict = |label: String| {
+        conflicts.push(Conflict {
+            service: service.clone(),
+            label,
+        })
+    };
     for (name, entry) in labels.catalogue {
         match spec.secrets.get(&name) {
             None => drop(spec.secrets.insert(name, entry)),
@@ -146,10 +214,21 @@ pub fn merge(spec: &mut ProjectSpec, service: &ServiceName, labels: Labels) -> V
             Some(_) => conflict(format!("locket.secret.{name}")),
         }
     }
-    if labels.path.is_none() && labels.secrets.is_empty() && labels.env.is_empty() && labels.templates.is_empty() && labels.on_change.is_none() {
+    if labels.path.is_none()
+        && labels.secrets.is_empty()
+        && labels.env.is_empty()
+        && labels.templates.is_empty()
+        && labels.on_change.is_none()
+    {
         return conflicts;
     }
-    let own = spec.services.entry(service.clone()).or_insert_with(|| ServiceSpec { origin: labels.origin, ..ServiceSpec::empty() });
+    let own = spec
+        .services
+        .entry(service.clone())
+        .or_insert_with(|| ServiceSpec {
+            origin: labels.origin,
+            ..ServiceSpec::empty()
+        });
     match labels.path {
         Some(path) if own.path == ServiceSpec::PATH => own.path = path,
         Some(path) if own.path != path => conflict("locket.path".to_owned()),
@@ -183,3 +262,6 @@ pub fn merge(spec: &mut ProjectSpec, service: &ServiceName, labels: Labels) -> V
     }
     conflicts
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,16 +1,23 @@
 //! Names that people get nearly right.
 
 /// The candidate that was probably meant, if one is near: at most a third of the characters differ.
-pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(
+    name: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
     let name: Vec<char> = name.chars().take(MAX).collect();
     let limit = (name.len() / 3).max(1);
-    let near = |candidate: &&'a str| distance(&name, &candidate.chars().take(MAX).collect::<Vec<_>>());
+    let near =
+        |candidate: &&'a str| distance(&name, &candidate.chars().take(MAX).collect::<Vec<_>>());
     let best = candidates.into_iter().map(|c| (near(&c), c)).min()?;
     (best.0 <= limit).then_some(best.1)
 }
 
 /// "did you mean `x`?", or what there is to choose from.
-pub(crate) fn suggest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str> + Clone) -> Option<String> {
+pub(crate) fn suggest<'a>(
+    name: &str,
+    candidates: impl IntoIterator<Item = &'a str> + Clone,
+) -> Option<String> {
     if let Some(near) = nearest(name, candidates.clone()) {
         return Some(format!("did you mean `{near}`?"));
     }
@@ -65,7 +72,10 @@ mod tests {
         ] {
             assert_eq!(nearest(name, all), expected, "{name}");
         }
-        assert_eq!(suggest("smtp", all).unwrap(), "there is db_password, on_change, stripe_key, tls");
+        assert_eq!(
+            suggest("smtp", all).unwrap(),
+            "there is db_password, on_change, stripe_key, tls"
+        );
         assert_eq!(suggest("x", []), None);
     }
 }

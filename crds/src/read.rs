@@ -26,19 +26,26 @@ pub(crate) struct File<'a> {
 pub(crate) struct Reading<'a> {
     pub files: &'a [File<'a>],
     /// Whether what is meant went through compose's interpolation, so that it must be judged by what was written.
-    interpolated: bool,
+    pub interpolated: bool,
     problems: RefCell<Vec<Diagnostic>>,
 }
 
 impl<'a> Reading<'a> {
     /// Of texts that mean what they say.
     pub fn plain(files: &'a [File<'a>]) -> Self {
-        Self { files, interpolated: false, problems: RefCell::default() }
+        Self {
+            files,
+            interpolated: false,
+            problems: RefCell::default(),
+        }
     }
 
     /// Of the model that compose made of these files.
     pub fn interpolated(files: &'a [File<'a>]) -> Self {
-        Self { interpolated: true, ..Self::plain(files) }
+        Self {
+            interpolated: true,
+            ..Self::plain(files)
+        }
     }
 
     pub fn say(&self, it: Diagnostic) {
@@ -51,7 +58,11 @@ impl<'a> Reading<'a> {
 
     /// The root of what the files themselves say.
     pub fn written(&'a self) -> Vec<Written<'a>> {
-        let one = |file: &'a File<'a>| file.documents.iter().map(move |node| Written { file, node });
+        let one = |file: &'a File<'a>| {
+            file.documents
+                .iter()
+                .map(move |node| Written { file, node })
+        };
         self.files.iter().flat_map(one).collect()
     }
 }
@@ -107,8 +118,19 @@ pub(crate) struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    pub fn new(reading: &'a Reading<'a>, node: &'a Node, written: Vec<Written<'a>>, place: Place) -> Self {
-        let mut it = Self { reading, node, name: "this file".to_owned(), written: Vec::new(), place };
+    pub fn new(
+        reading: &'a Reading<'a>,
+        node: &'a Node,
+        written: Vec<Written<'a>>,
+        place: Place,
+    ) -> Self {
+        let mut it = Self {
+            reading,
+            node,
+            name: "this file".to_owned(),
+            written: Vec::new(),
+            place,
+        };
         it.go(written);
         it
     }
@@ -116,13 +138,21 @@ impl<'a> Cursor<'a> {
     fn go(&mut self, written: Vec<Written<'a>>) {
         self.place = match written.last() {
             Some(w) => w.place(),
-            None => Place { width: 0, ..self.place.clone() },
+            None => Place {
+                width: 0,
+                ..self.place.clone()
+            },
         };
         self.written = written;
     }
 
     fn step(&self, node: &'a Node, name: String, written: Vec<Written<'a>>) -> Self {
-        let mut it = Self { node, name, written: Vec::new(), ..self.clone() };
+        let mut it = Self {
+            node,
+            name,
+            written: Vec::new(),
+            ..self.clone()
+        };
         it.go(written);
         it
     }
@@ -156,7 +186,11 @@ impl<'a> Cursor<'a> {
     /// Where a key of this mapping was written.
     pub fn key_place(&self, key: &str) -> Place {
         let at = |w: &Written<'_>| Some(w.file.lines.place(w.file.name, &w.node.entry(key)?.at));
-        self.written.iter().rev().find_map(at).unwrap_or_else(|| self.place())
+        self.written
+            .iter()
+            .rev()
+            .find_map(at)
+            .unwrap_or_else(|| self.place())
     }
 
     /// The place of some bytes of this text, as far as they can be found in the file: escapes and folding hide them.
@@ -169,22 +203,47 @@ impl<'a> Cursor<'a> {
             }
             // A block scalar: the same line, further to the right.
             let (line, column) = Lines::new(text).position(at.start);
-            let line = text.split('\n').nth(line as usize - 1)?.get(..).map(|l| (line, l))?;
-            let raw_start: usize = raw.split_inclusive('\n').take(line.0 as usize - 1).map(str::len).sum();
+            let line = text
+                .split('\n')
+                .nth(line as usize - 1)?
+                .get(..)
+                .map(|l| (line, l))?;
+            let raw_start: usize = raw
+                .split_inclusive('\n')
+                .take(line.0 as usize - 1)
+                .map(str::len)
+                .sum();
             let raw_line = raw.get(raw_start..)?.split('\n').next()?;
-            let indent = raw_line.len().checked_sub(line.1.len()).filter(|n| raw_line.get(*n..) == Some(line.1))?;
-            let before = line.1.char_indices().nth(column as usize - 1).map_or(line.1.len(), |(at, _)| at);
+            let indent = raw_line
+                .len()
+                .checked_sub(line.1.len())
+                .filter(|n| raw_line.get(*n..) == Some(line.1))?;
+            let before = line
+                .1
+                .char_indices()
+                .nth(column as usize - 1)
+                .map_or(line.1.len(), |(at, _)| at);
             let byte = start + raw_start + indent + before;
             Some((w, byte..byte + at.len().min(line.1.len() - before)))
         });
-        found.map_or_else(|| self.place(), |(w, at)| w.file.lines.place(w.file.name, &at))
+        found.map_or_else(
+            || self.place(),
+            |(w, at)| w.file.lines.place(w.file.name, &at),
+        )
     }
 
     /// A problem with this value; it is told once it is given to [`Cursor::say`].
     pub fn problem(&self, code: Code, message: impl Into<String>) -> Diagnostic {
         let mut it = Diagnostic::new(code, self.place(), message);
-        if let Some(w) = self.written.last().filter(|w| w.node.used != w.node.defined) {
-            it = it.label(w.file.lines.place(w.file.name, &w.node.used), "it is used here");
+        if let Some(w) = self
+            .written
+            .last()
+            .filter(|w| w.node.used != w.node.defined)
+        {
+            it = it.label(
+                w.file.lines.place(w.file.name, &w.node.used),
+                "it is used here",
+            );
         }
         it
     }
@@ -215,7 +274,10 @@ impl<'a> Cursor<'a> {
             Value::Map(all) if all.iter().all(|e| e.key.is_some()) => {
                 let one = |e: &'a crate::yaml::Entry| {
                     let key = e.key.as_deref()?;
-                    Some((key, self.step(&e.node, format!("`{key}`"), under(&self.written, key))))
+                    Some((
+                        key,
+                        self.step(&e.node, format!("`{key}`"), under(&self.written, key)),
+                    ))
                 };
                 all.iter().filter_map(one).collect()
             }
@@ -230,7 +292,17 @@ impl<'a> Cursor<'a> {
     pub fn items(&self) -> Vec<Self> {
         match &self.node.value {
             Value::Null => Vec::new(),
-            Value::List(all) => all.iter().enumerate().map(|(i, node)| self.step(node, format!("an entry of {}", self.name), item(&self.written, i))).collect(),
+            Value::List(all) => all
+                .iter()
+                .enumerate()
+                .map(|(i, node)| {
+                    self.step(
+                        node,
+                        format!("an entry of {}", self.name),
+                        item(&self.written, i),
+                    )
+                })
+                .collect(),
             _ => {
                 self.wrong("a list");
                 Vec::new()
@@ -243,7 +315,14 @@ impl<'a> Cursor<'a> {
         for (key, it) in self.entries() {
             if !keys.contains(&key) {
                 let help = suggest(key, keys.iter().copied());
-                it.say(Diagnostic::new(Code::UnknownKey, self.key_place(key), format!("{} has no key `{key}`", self.name)).maybe_help(help));
+                it.say(
+                    Diagnostic::new(
+                        Code::UnknownKey,
+                        self.key_place(key),
+                        format!("{} has no key `{key}`", self.name),
+                    )
+                    .maybe_help(help),
+                );
             }
         }
     }
@@ -272,11 +351,17 @@ impl<'a> Cursor<'a> {
         }
         let Some(written) = self.written.last().and_then(|w| w.node.as_str()) else {
             let it = self.problem(Code::Interpolation, format!("it cannot be seen where {} was written, so whether something was interpolated into it", self.name));
-            self.say(it.help("write it in one of the project's own compose files").mask());
+            self.say(
+                it.help("write it in one of the project's own compose files")
+                    .mask(),
+            );
             return false;
         };
         if has_variable(written) {
-            let it = self.problem(Code::Interpolation, format!("compose's variables have no place in {}", self.name));
+            let it = self.problem(
+                Code::Interpolation,
+                format!("compose's variables have no place in {}", self.name),
+            );
             self.say(it.help("refer to a secret instead; a literal `$` is written `$$`"));
             return false;
         }
@@ -290,7 +375,10 @@ impl<'a> Cursor<'a> {
 
     /// The text as the user wrote it, for messages: the meaning may hold what was interpolated.
     pub fn shown(&self) -> String {
-        let written = self.written.last().filter(|w| !matches!(w.node.value, Value::List(_) | Value::Map(_)));
+        let written = self
+            .written
+            .last()
+            .filter(|w| !matches!(w.node.value, Value::List(_) | Value::Map(_)));
         let raw = written.and_then(|w| w.file.text.get(w.node.defined.clone()));
         let short = |text: &str| text.trim().chars().take(60).collect::<String>();
         raw.map_or_else(|| "this".to_owned(), |raw| format!("`{}`", short(raw)))
@@ -332,7 +420,13 @@ impl<'a> Cursor<'a> {
             _ => None,
         };
         if found.is_none() {
-            self.say(self.problem(Code::InvalidValue, format!("{} is not a duration", self.shown())).help("write a number with its unit: `500ms`, `30s`, `1m30s`"));
+            self.say(
+                self.problem(
+                    Code::InvalidValue,
+                    format!("{} is not a duration", self.shown()),
+                )
+                .help("write a number with its unit: `500ms`, `30s`, `1m30s`"),
+            );
         }
         found
     }
@@ -341,7 +435,10 @@ impl<'a> Cursor<'a> {
         if let Value::Map(all) = &self.node.value
             && all.iter().any(|e| e.key.is_none())
         {
-            let it = self.problem(Code::UnquotedTemplate, "an unquoted `{{ … }}` is a YAML mapping");
+            let it = self.problem(
+                Code::UnquotedTemplate,
+                "an unquoted `{{ … }}` is a YAML mapping",
+            );
             return self.say(it.help("write it in quotes: `\"{{ … }}\"`"));
         }
         let found = match &self.node.value {
@@ -352,8 +449,15 @@ impl<'a> Cursor<'a> {
             Value::List(_) => "a list",
             Value::Map(_) => "a mapping",
         };
-        let it = self.problem(Code::WrongType, format!("{} is {found}, not {wanted}", self.name));
-        let quote = wanted == "text" && matches!(self.node.value, Value::Bool(_) | Value::Int(_) | Value::Float(_));
+        let it = self.problem(
+            Code::WrongType,
+            format!("{} is {found}, not {wanted}", self.name),
+        );
+        let quote = wanted == "text"
+            && matches!(
+                self.node.value,
+                Value::Bool(_) | Value::Int(_) | Value::Float(_)
+            );
         self.say(it.maybe_help(quote.then(|| "write it in quotes".to_owned())));
     }
 }
@@ -369,7 +473,15 @@ mod tests {
 
     #[test]
     fn a_doubled_dollar_is_one_and_no_variable() {
-        for (text, expected) in [("a", false), ("$$", false), ("$${A}", false), ("$A", true), ("${A}", true), ("$$$A", true), ("a$$b$$", false)] {
+        for (text, expected) in [
+            ("a", false),
+            ("$$", false),
+            ("$${A}", false),
+            ("$A", true),
+            ("${A}", true),
+            ("$$$A", true),
+            ("a$$b$$", false),
+        ] {
             assert_eq!(has_variable(text), expected, "{text}");
         }
     }

@@ -94,15 +94,33 @@ impl SecretRef {
         let mut out = format!("{}:", self.source);
         if self.is_op() {
             out += "//";
-            let field = self.field.iter().flat_map(|f| f.split('/')).map(str::to_owned);
-            let names: Vec<String> = self.segments.iter().cloned().chain(field).map(|s| parse::quoted(&s)).collect();
+            let field = self
+                .field
+                .iter()
+                .flat_map(|f| f.split('/'))
+                .map(str::to_owned);
+            let names: Vec<String> = self
+                .segments
+                .iter()
+                .cloned()
+                .chain(field)
+                .map(|s| parse::quoted(&s))
+                .collect();
             out += &names.join("/");
         } else {
             out += &parse::escaped(&self.path);
-            self.field.iter().for_each(|f| out = format!("{out}#{}", parse::escaped(f)));
+            self.field
+                .iter()
+                .for_each(|f| out = format!("{out}#{}", parse::escaped(f)));
         }
         let version = self.version.iter().map(|v| ("version", v));
-        for (i, (key, value)) in self.query.iter().map(|(k, v)| (k.as_str(), v)).chain(version).enumerate() {
+        for (i, (key, value)) in self
+            .query
+            .iter()
+            .map(|(k, v)| (k.as_str(), v))
+            .chain(version)
+            .enumerate()
+        {
             out += &format!("{}{key}={value}", if i == 0 { '?' } else { '&' });
         }
         out
@@ -110,7 +128,11 @@ impl SecretRef {
 
     /// The secret with all its fields and versions; of `op://`, whose items are wide, only without parameters.
     pub(crate) fn widened(&self) -> Self {
-        let mut it = Self { version: None, query: BTreeMap::new(), ..self.clone() };
+        let mut it = Self {
+            version: None,
+            query: BTreeMap::new(),
+            ..self.clone()
+        };
         it.field = it.field.filter(|_| self.is_op());
         it.text = it.canonical();
         it
@@ -121,10 +143,25 @@ impl SecretRef {
     }
 
     /// What makes two references one.
-    fn parts(&self) -> (&SourceName, &str, &[String], [Option<&str>; 2], &BTreeMap<String, String>) {
-        (&self.source, &self.path, &self.segments, [self.field(), self.version()], &self.query)
+    fn parts(&self) -> Parts<'_> {
+        (
+            &self.source,
+            &self.path,
+            &self.segments,
+            [self.field(), self.version()],
+            &self.query,
+        )
     }
 }
+
+/// Source, path, segments, field and version, parameters.
+type Parts<'a> = (
+    &'a SourceName,
+    &'a str,
+    &'a [String],
+    [Option<&'a str>; 2],
+    &'a BTreeMap<String, String>,
+);
 
 impl FromStr for SecretRef {
     type Err = ReferenceError;

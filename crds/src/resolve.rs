@@ -12,17 +12,33 @@ use crate::id::{SecretName, ServiceName};
 use crate::item::{Content, Input, Item, Target};
 use crate::names::{nearest, suggest};
 use crate::reference::{SCHEMES, SecretRef};
-use crate::spec::{EnvValue, FileGrant, Operand, Origin, ProjectSpec, SecretSpec, ServiceSpec, Via};
+use crate::spec::{
+    EnvValue, FileGrant, Operand, Origin, ProjectSpec, SecretSpec, ServiceSpec, Via,
+};
 use crate::template::{Filter, Part, Template};
 
 use target::Targets;
 
-/// Looks every name of a project up. What is in error is left out of the items; the diagnostics come in the order of the files.
+/// Looks every name of a project up. The diagnostics come in the order of the files.
+///
+/// A service with an error has no entry among the items: what is delivered is complete or stays as it was.
 pub fn resolve(spec: &ProjectSpec) -> (BTreeMap<ServiceName, Vec<Item>>, Vec<Diagnostic>) {
-    let mut it = Resolver { spec, problems: Vec::new(), used: BTreeSet::new() };
-    let items = spec.services.iter().map(|(name, service)| (name.clone(), it.service(name, service))).collect();
+    let mut it = Resolver {
+        spec,
+        problems: Vec::new(),
+        used: BTreeSet::new(),
+    };
+    let mut items = BTreeMap::new();
+    for (name, service) in &spec.services {
+        let before = it.errors();
+        let found = it.service(name, service);
+        if it.errors() == before {
+            items.insert(name.clone(), found);
+        }
+    }
     it.catalogue();
-    it.problems.sort_by(|a, b| (&a.place.origin, a.code).cmp(&(&b.place.origin, b.code)));
+    it.problems
+        .sort_by(|a, b| (&a.place.origin, a.code).cmp(&(&b.place.origin, b.code)));
     // Two services that share their words through an anchor have one problem.
     it.problems.dedup();
     (items, it.problems)
@@ -36,19 +52,35 @@ struct Resolver<'a> {
 
 impl<'a> Resolver<'a> {
     fn say(&mut self, code: Code, origin: &Origin, message: impl Into<String>) -> &mut Diagnostic {
-        self.problems.push(Diagnostic::new(code, origin.clone(), message));
+        self.problems
+            .push(Diagnostic::new(code, origin.clone(), message));
         // It was just put there.
         let last = self.problems.len() - 1;
         &mut self.problems[last]
     }
 
+    fn errors(&self) -> usize {
+        self.problems.iter().filter(|d| d.is_error()).count()
+    }
+
     fn service(&mut self, name: &ServiceName, service: &'a ServiceSpec) -> Vec<Item> {
         self.overlap(name, service);
-        let mut items: Vec<Item> = service.secrets.iter().flat_map(|grant| self.file(grant)).collect();
+        let mut items: Vec<Item> = service
+            .secrets
+            .iter()
+            .flat_map(|grant| self.file(grant))
+            .collect();
         for grant in &service.templates {
             if let Some(content) = self.template(&grant.content, &grant.origin) {
-                let target = Target::File { path: grant.target.clone(), file: grant.file.clone() };
-                items.push(Item { target, content, origin: grant.origin.clone() });
+                let target = Target::File {
+                    path: grant.target.clone(),
+                    file: grant.file.clone(),
+                };
+                items.push(Item {
+                    target,
+                    content,
+                    origin: grant.origin.clone(),
+                });
             }
         }
         let mut targets = Targets::default();
@@ -59,35 +91,58 @@ impl<'a> Resolver<'a> {
         for (key, grant) in &service.env {
             let fine = self.env_name(key, &grant.origin);
             let content = match &grant.value {
-                EnvValue::Secret(operand) => self.single(operand, &grant.origin).map(Content::Secret),
+                EnvValue::Secret(operand) => {
+                    self.single(operand, &grant.origin).map(Content::Secret)
+                }
                 EnvValue::Template(template) => self.template(template, &grant.origin),
             };
             let target = match grant.via {
                 Via::Shim => Target::Env { key: key.clone() },
                 Via::Compose => {
-                    self.say(Code::Visible, &grant.origin, format!("{key} will be visible in `docker inspect`")).help = Some("leave `via: compose` out if the shim can be used".to_owned());
+                    self.say(
+                        Code::Visible,
+                        &grant.origin,
+                        format!("{key} will be visible in `docker inspect`"),
+                    )
+                    .help = Some("leave `via: compose` out if the shim can be used".to_owned());
                     Target::ComposeEnv { key: key.clone() }
                 }
             };
-            items.extend(content.filter(|_| fine).map(|content| Item { target, content, origin: grant.origin.clone() }));
+            items.extend(content.filter(|_| fine).map(|content| Item {
+                target,
+                content,
+                origin: grant.origin.clone(),
+            }));
         }
         items
     }
 
     /// Compose's own files must not lie in our mount, which would hide them.
     fn overlap(&mut self, name: &ServiceName, service: &ServiceSpec) {
-        let inside = |file: &&String| target::within(file, &service.path) || target::within(&service.path, file);
+        let inside = |file: &&String| {
+            target::within(file, &service.path) || target::within(&service.path, file)
+        };
         let own = self.spec.model.get(name).map_or(&[][..], |m| &m.own_files);
         if let Some(file) = own.iter().find(inside) {
-            let message = format!("compose's own {file} of service {name} would lie in {}", service.path);
-            self.say(Code::Overlap, &service.origin, message).help = Some("give the service another `path`, for example `/run/locket`".to_owned());
+            let message = format!(
+                "compose's own {file} of service {name} would lie in {}",
+                service.path
+            );
+            self.say(Code::Overlap, &service.origin, message).help =
+                Some("give the service another `path`, for example `/run/locket`".to_owned());
         }
     }
 
     fn file(&mut self, grant: &'a FileGrant) -> Vec<Item> {
         let item = |path: String, reference: SecretRef, allow_empty| Item {
-            target: Target::File { path, file: grant.file.clone() },
-            content: Content::Secret(Input { reference, allow_empty }),
+            target: Target::File {
+                path,
+                file: grant.file.clone(),
+            },
+            content: Content::Secret(Input {
+                reference,
+                allow_empty,
+            }),
             origin: grant.origin.clone(),
         };
         match &grant.source {
@@ -97,10 +152,25 @@ impl<'a> Resolver<'a> {
             }
             Operand::Name(name) => match self.entry(name, &grant.origin) {
                 None => Vec::new(),
-                Some(entry) if entry.fields.is_empty() => vec![item(grant.target.clone(), entry.reference.clone(), entry.allow_empty)],
+                Some(entry) if entry.fields.is_empty() => vec![item(
+                    grant.target.clone(),
+                    entry.reference.clone(),
+                    entry.allow_empty,
+                )],
                 Some(entry) => {
-                    let path = |file: &str| format!("{}/{file}", grant.target.trim_end_matches('/'));
-                    entry.fields.iter().map(|(file, field)| item(path(file), entry.reference.with_field(field), entry.allow_empty)).collect()
+                    let path =
+                        |file: &str| format!("{}/{file}", grant.target.trim_end_matches('/'));
+                    entry
+                        .fields
+                        .iter()
+                        .map(|(file, field)| {
+                            item(
+                                path(file),
+                                entry.reference.with_field(field),
+                                entry.allow_empty,
+                            )
+                        })
+                        .collect()
                 }
             },
         }
@@ -117,7 +187,12 @@ impl<'a> Resolver<'a> {
             None => {
                 let help = suggest(name.as_str(), catalogue.keys().map(SecretName::as_str));
                 let help = help.unwrap_or_else(|| "`x-locket.secrets` names none; write `<source>:<path>#<field>` or add it there".to_owned());
-                self.say(Code::UnknownName, origin, format!("the catalogue has no secret `{name}`")).help = Some(help);
+                self.say(
+                    Code::UnknownName,
+                    origin,
+                    format!("the catalogue has no secret `{name}`"),
+                )
+                .help = Some(help);
                 None
             }
         }
@@ -128,21 +203,32 @@ impl<'a> Resolver<'a> {
         let name = match operand {
             Operand::Ref(reference) => {
                 self.reference(reference, origin);
-                return Some(Input { reference: reference.clone(), allow_empty: false });
+                return Some(Input {
+                    reference: reference.clone(),
+                    allow_empty: false,
+                });
             }
             Operand::Name(name) => name,
         };
         let entry = self.entry(name, origin)?;
         if let Some(field) = entry.fields.values().next() {
             let help = format!("name one field: `{}`", entry.reference.with_field(field));
-            self.say(Code::ManyFields, origin, format!("`{name}` is a directory of files, not one value")).help = Some(help);
+            self.say(
+                Code::ManyFields,
+                origin,
+                format!("`{name}` is a directory of files, not one value"),
+            )
+            .help = Some(help);
             return None;
         }
-        Some(Input { reference: entry.reference.clone(), allow_empty: entry.allow_empty })
+        Some(Input {
+            reference: entry.reference.clone(),
+            allow_empty: entry.allow_empty,
+        })
     }
 
     fn template(&mut self, template: &'a Template, origin: &Origin) -> Option<Content> {
-        let before = self.problems.iter().filter(|d| d.is_error()).count();
+        let before = self.errors();
         let mut names = BTreeMap::new();
         for operand in template.operands() {
             let input = self.single(operand, origin);
@@ -153,23 +239,43 @@ impl<'a> Resolver<'a> {
         let totp = |part: &Part| matches!(part, Part::Expr(e) if e.filters.contains(&Filter::Totp));
         if template.parts().iter().any(totp) {
             let message = "`totp` changes all the time, and so would what is delivered";
-            self.say(Code::Totp, origin, message).help = Some("use it in one-shot commands; a service gets the secret itself".to_owned());
+            self.say(Code::Totp, origin, message).help =
+                Some("use it in one-shot commands; a service gets the secret itself".to_owned());
         }
-        let after = self.problems.iter().filter(|d| d.is_error()).count();
-        (before == after).then(|| Content::Template { template: template.clone(), names })
+        (self.errors() == before).then(|| Content::Template {
+            template: template.clone(),
+            names,
+        })
     }
 
     fn env_name(&mut self, key: &str, origin: &Origin) -> bool {
         if key.is_empty() || key.contains(['=', '\0']) || key.contains(char::is_control) {
-            self.say(Code::EnvName, origin, format!("`{}` cannot be the name of a variable", key.escape_debug()));
+            self.say(
+                Code::EnvName,
+                origin,
+                format!("`{}` cannot be the name of a variable", key.escape_debug()),
+            );
             return false;
         }
         if key.starts_with("LOCKET_") {
-            self.say(Code::Reserved, origin, format!("{key} is not for others: variables that begin with LOCKET_ are locket's own"));
+            self.say(
+                Code::Reserved,
+                origin,
+                format!(
+                    "{key} is not for others: variables that begin with LOCKET_ are locket's own"
+                ),
+            );
             return false;
         }
-        if key.starts_with(|c: char| c.is_ascii_digit()) || !key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
-            self.say(Code::UnportableEnvName, origin, format!("`{key}` is a name that shells cannot use")).help = Some("use letters, digits and `_`, and begin with a letter".to_owned());
+        if key.starts_with(|c: char| c.is_ascii_digit())
+            || !key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        {
+            self.say(
+                Code::UnportableEnvName,
+                origin,
+                format!("`{key}` is a name that shells cannot use"),
+            )
+            .help = Some("use letters, digits and `_`, and begin with a letter".to_owned());
         }
         true
     }
@@ -179,7 +285,11 @@ impl<'a> Resolver<'a> {
         for (name, entry) in &self.spec.secrets {
             self.reference(&entry.reference, &entry.origin);
             if !self.used.contains(name) {
-                self.say(Code::UnusedSecret, &entry.origin, format!("no service uses `{name}`"));
+                self.say(
+                    Code::UnusedSecret,
+                    &entry.origin,
+                    format!("no service uses `{name}`"),
+                );
             }
         }
     }
@@ -190,24 +300,47 @@ impl<'a> Resolver<'a> {
         let scheme = SCHEMES.iter().find(|s| s.0 == name.as_str()).map(|s| s.1);
         let own = self.spec.sources.get(name).map(|s| s.kind.as_str());
         let Some(kind) = own.or(scheme) else {
-            let known = self.spec.sources.keys().map(|s| s.as_str()).chain(SCHEMES.iter().map(|s| s.0));
+            let known = self
+                .spec
+                .sources
+                .keys()
+                .map(|s| s.as_str())
+                .chain(SCHEMES.iter().map(|s| s.0));
             let help = suggest(name.as_str(), known);
-            self.say(Code::UnknownSource, origin, format!("there is no source `{name}`")).help = help;
+            self.say(
+                Code::UnknownSource,
+                origin,
+                format!("there is no source `{name}`"),
+            )
+            .help = help;
             return;
         };
-        if matches!(kind, "env" | "file" | "local" | "openbao" | "vault") && let Some(key) = reference.query().keys().next() {
+        if matches!(kind, "env" | "file" | "local" | "openbao" | "vault")
+            && let Some(key) = reference.query().keys().next()
+        {
             let near = nearest(key, ["version"]).map(|near| format!("did you mean `{near}`?"));
-            self.say(Code::Reference, origin, format!("a source of type {kind} knows no parameter `{key}`")).help = near;
+            self.say(
+                Code::Reference,
+                origin,
+                format!("a source of type {kind} knows no parameter `{key}`"),
+            )
+            .help = near;
         }
         if kind == "bws" && !is_uuid(reference.path()) {
-            self.say(Code::Reference, origin, "what follows `bws:` is not a UUID").help = Some("write the id of the secret: `bws:be8e0ad8-d545-4017-a55a-b02f014d4158`".to_owned());
+            self.say(Code::Reference, origin, "what follows `bws:` is not a UUID")
+                .help = Some(
+                "write the id of the secret: `bws:be8e0ad8-d545-4017-a55a-b02f014d4158`".to_owned(),
+            );
         }
     }
 }
 
 fn is_uuid(text: &str) -> bool {
     let groups: Vec<&str> = text.split('-').collect();
-    groups.iter().map(|g| g.len()).eq([8, 4, 4, 4, 12]) && groups.iter().all(|g| g.chars().all(|c| c.is_ascii_hexdigit()))
+    groups.iter().map(|g| g.len()).eq([8, 4, 4, 4, 12])
+        && groups
+            .iter()
+            .all(|g| g.chars().all(|c| c.is_ascii_hexdigit()))
 }
 
 #[cfg(test)]

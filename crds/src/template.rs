@@ -114,7 +114,10 @@ impl Template {
     /// All problems of the text, in order.
     pub fn parse(text: &str) -> Result<Self, Vec<TemplateError>> {
         let parts = parse::template(text)?;
-        Ok(Self { text: text.to_owned(), parts })
+        Ok(Self {
+            text: text.to_owned(),
+            parts,
+        })
     }
     /// The text as it was written.
     pub fn text(&self) -> &str {
@@ -149,7 +152,11 @@ impl TryFrom<String> for Template {
     type Error = TemplateError;
     fn try_from(text: String) -> Result<Self, Self::Error> {
         Self::parse(&text).map_err(|all| {
-            let unknown = || TemplateError { message: "the template is broken".to_owned(), at: 0..0, help: None };
+            let unknown = || TemplateError {
+                message: "the template is broken".to_owned(),
+                at: 0..0,
+                help: None,
+            };
             all.into_iter().next().unwrap_or_else(unknown)
         })
     }

@@ -157,10 +157,17 @@ fn options() -> Options {
 /// Gives keys that are not text (`NULL`, `1`, `on`) the name that they are written as.
 fn spelled(mut node: Node, text: &str) -> Node {
     match &mut node.value {
-        Value::List(all) => *all = std::mem::take(all).into_iter().map(|n| spelled(n, text)).collect(),
+        Value::List(all) => {
+            *all = std::mem::take(all)
+                .into_iter()
+                .map(|n| spelled(n, text))
+                .collect()
+        }
         Value::Map(all) => {
             for e in all {
-                let raw = text.get(e.at.clone()).filter(|raw| !raw.starts_with(['"', '\'']) && !raw.contains('\n'));
+                let raw = text
+                    .get(e.at.clone())
+                    .filter(|raw| !raw.starts_with(['"', '\'']) && !raw.contains('\n'));
                 if let (Some(key), Some(raw)) = (&mut e.key, raw) {
                     raw.clone_into(key);
                 }
@@ -173,7 +180,12 @@ fn spelled(mut node: Node, text: &str) -> Node {
 }
 
 fn null(at: Range<usize>) -> Node {
-    Node { value: Value::Null, defined: at.clone(), used: at, tag: Tag::None }
+    Node {
+        value: Value::Null,
+        defined: at.clone(),
+        used: at,
+        tag: Tag::None,
+    }
 }
 
 fn bytes(location: Location) -> Range<usize> {
@@ -191,13 +203,22 @@ struct Inner(Value);
 
 impl<'de> Deserialize<'de> for Raw {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let Spanned { value: Tagged(Inner(value), tag), referenced, defined } = Spanned::deserialize(d)?;
+        let Spanned {
+            value: Tagged(Inner(value), tag),
+            referenced,
+            defined,
+        } = Spanned::deserialize(d)?;
         let tag = match tag.as_deref() {
             Some("!reset") => Tag::Reset,
             Some("!override") => Tag::Override,
             _ => Tag::None,
         };
-        Ok(Self(Node { value, defined: bytes(defined), used: bytes(referenced), tag }))
+        Ok(Self(Node {
+            value,
+            defined: bytes(defined),
+            used: bytes(referenced),
+            tag,
+        }))
     }
 }
 
@@ -257,9 +278,18 @@ impl<'de> Visitor<'de> for InnerVisitor {
     }
     fn visit_map<A: MapAccess<'de>>(self, mut all: A) -> Result<Value, A::Error> {
         let mut map = Vec::new();
-        while let Some(Spanned { value: Key(key), defined, .. }) = all.next_key()? {
+        while let Some(Spanned {
+            value: Key(key),
+            defined,
+            ..
+        }) = all.next_key()?
+        {
             let Raw(node) = all.next_value()?;
-            map.push(Entry { key, at: bytes(defined), node });
+            map.push(Entry {
+                key,
+                at: bytes(defined),
+                node,
+            });
         }
         Ok(Value::Map(map))
     }
@@ -286,26 +316,52 @@ fn error(text: &str, e: &serde_saphyr::Error) -> YamlError {
         Some(at) if location.span().byte_len().is_some_and(|len| len > 0) => at as usize,
         _ => offset(text, location.line() as usize, location.column() as usize),
     };
-    let start = (0..=start.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    let start = (0..=start.min(text.len()))
+        .rev()
+        .find(|at| text.is_char_boundary(*at))
+        .unwrap_or(0);
     let rest = &text[start..];
     if let serde_saphyr::Error::DuplicateMappingKey { key, .. } = e {
         let name = key.as_deref().unwrap_or("the same");
         let message = format!("the key {name} is there twice");
-        let end = start + if rest.starts_with(name) { name.len() } else { 0 };
-        return YamlError { message, at: start..end };
+        let end = start
+            + if rest.starts_with(name) {
+                name.len()
+            } else {
+                0
+            };
+        return YamlError {
+            message,
+            at: start..end,
+        };
     }
     let message = e.render_with_formatter(&serde_saphyr::DefaultMessageFormatter);
     let end = message.rfind(" at line ").unwrap_or(message.len());
-    let message = message[..end].lines().next().unwrap_or("this is not YAML").to_owned();
-    YamlError { message, at: start..start + rest.chars().next().map_or(0, char::len_utf8) }
+    let message = message[..end]
+        .lines()
+        .next()
+        .unwrap_or("this is not YAML")
+        .to_owned();
+    YamlError {
+        message,
+        at: start..start + rest.chars().next().map_or(0, char::len_utf8),
+    }
 }
 
 /// The byte of a line and column, both from 1.
 fn offset(text: &str, line: usize, column: usize) -> usize {
     let mut lines = text.split_inclusive('\n');
-    let before: usize = lines.by_ref().take(line.saturating_sub(1)).map(str::len).sum();
+    let before: usize = lines
+        .by_ref()
+        .take(line.saturating_sub(1))
+        .map(str::len)
+        .sum();
     let within = lines.next().unwrap_or_default();
-    before + within.char_indices().nth(column.saturating_sub(1)).map_or(within.trim_end().len(), |(at, _)| at)
+    before
+        + within
+            .char_indices()
+            .nth(column.saturating_sub(1))
+            .map_or(within.trim_end().len(), |(at, _)| at)
 }
 
 #[cfg(test)]

@@ -17,7 +17,13 @@ pub(super) fn secrets(all: &Cursor<'_>, scope: &Scope<'_>) -> BTreeMap<SecretNam
     let one = |(name, it): (&str, Cursor<'_>)| {
         let found = secret(&it, scope);
         if !is_name(name) {
-            it.say(it.problem(Code::InvalidValue, format!("`{name}` cannot be the name of a secret")).help("a name has letters, digits, `.`, `-` and `_`"));
+            it.say(
+                it.problem(
+                    Code::InvalidValue,
+                    format!("`{name}` cannot be the name of a secret"),
+                )
+                .help("a name has letters, digits, `.`, `-` and `_`"),
+            );
             return None;
         }
         Some((name.into(), found?))
@@ -29,25 +35,57 @@ pub(super) fn secrets(all: &Cursor<'_>, scope: &Scope<'_>) -> BTreeMap<SecretNam
 pub(crate) fn secret(at: &Cursor<'_>, scope: &Scope<'_>) -> Option<SecretSpec> {
     if !matches!(at.node.value, Value::Map(_)) {
         let reference = reference(at, scope)?;
-        return Some(SecretSpec { reference, fields: BTreeMap::new(), allow_empty: false, refresh: None, origin: at.origin() });
+        return Some(SecretSpec {
+            reference,
+            fields: BTreeMap::new(),
+            allow_empty: false,
+            refresh: None,
+            origin: at.origin(),
+        });
     }
     at.known(&KEYS);
-    let allow_empty = at.get("allow_empty").and_then(|it| it.bool()).unwrap_or(false);
+    let allow_empty = at
+        .get("allow_empty")
+        .and_then(|it| it.bool())
+        .unwrap_or(false);
     let refresh = at.get("refresh").and_then(|it| it.duration());
     let reference = reference(&at.need("ref")?, scope)?;
-    let fields = at.get("fields").map(|it| fields(&it, &reference)).unwrap_or_default();
-    Some(SecretSpec { reference, fields, allow_empty, refresh, origin: at.origin() })
+    let fields = at
+        .get("fields")
+        .map(|it| fields(&it, &reference))
+        .unwrap_or_default();
+    Some(SecretSpec {
+        reference,
+        fields,
+        allow_empty,
+        refresh,
+        origin: at.origin(),
+    })
 }
 
 /// File name → field of the secret.
 fn fields(at: &Cursor<'_>, reference: &SecretRef) -> BTreeMap<String, String> {
     if reference.field().is_some() {
-        at.say(at.problem(Code::InvalidValue, "the reference names a field, and so does `fields`").help("leave the field of `ref` out"));
+        at.say(
+            at.problem(
+                Code::InvalidValue,
+                "the reference names a field, and so does `fields`",
+            )
+            .help("leave the field of `ref` out"),
+        );
     }
     let one = |(file, it): (&str, Cursor<'_>)| {
         let field = it.own_text()?;
-        if reference.with_field(field).to_string().parse::<SecretRef>().is_err() {
-            it.say(it.problem(Code::InvalidValue, format!("{} cannot be the name of a field", it.shown())));
+        if reference
+            .with_field(field)
+            .to_string()
+            .parse::<SecretRef>()
+            .is_err()
+        {
+            it.say(it.problem(
+                Code::InvalidValue,
+                format!("{} cannot be the name of a field", it.shown()),
+            ));
             return None;
         }
         Some((file.to_owned(), field.to_owned()))

@@ -21,22 +21,40 @@ pub(super) fn service(node: &Node) -> ComposeService {
         healthcheck: node.get("healthcheck").and_then(healthcheck),
         stop_grace: duration(node, "stop_grace_period"),
         init: flag(node, "init"),
-        provider: node.get("provider").and_then(|p| p.get("type")).and_then(scalar),
+        provider: node
+            .get("provider")
+            .and_then(|p| p.get("type"))
+            .and_then(scalar),
         mounts: mounts(node),
         own_files: own_files(node),
     }
 }
 
 fn depends_on(node: &Node) -> BTreeMap<ServiceName, Dependency> {
-    let plain = || Dependency { condition: "service_started".into(), restart: false, required: true };
+    let plain = || Dependency {
+        condition: "service_started".into(),
+        restart: false,
+        required: true,
+    };
     match node.get("depends_on").map(|n| &n.value) {
-        Some(Value::List(all)) => all.iter().filter_map(Node::as_str).map(|name| (name.into(), plain())).collect(),
+        Some(Value::List(all)) => all
+            .iter()
+            .filter_map(Node::as_str)
+            .map(|name| (name.into(), plain()))
+            .collect(),
         Some(Value::Map(all)) => {
             let one = |e: &crate::yaml::Entry| {
                 let it = Dependency {
-                    condition: e.node.get("condition").and_then(scalar).unwrap_or_else(|| plain().condition),
+                    condition: e
+                        .node
+                        .get("condition")
+                        .and_then(scalar)
+                        .unwrap_or_else(|| plain().condition),
                     restart: flag(&e.node, "restart"),
-                    required: e.node.get("required").is_none_or(|n| n.value != Value::Bool(false)),
+                    required: e
+                        .node
+                        .get("required")
+                        .is_none_or(|n| n.value != Value::Bool(false)),
                 };
                 Some((e.key.as_deref()?.into(), it))
             };
@@ -48,9 +66,17 @@ fn depends_on(node: &Node) -> BTreeMap<ServiceName, Dependency> {
 
 /// `network_mode: service:x` and its like; `volumes_from: [x, x:ro, container:y]`.
 fn joins(node: &Node) -> Vec<ServiceName> {
-    let spaces = ["network_mode", "ipc", "pid"].into_iter().filter_map(|key| node.get(key)?.as_str()?.strip_prefix("service:"));
-    let volumes = items(node, "volumes_from").iter().filter_map(Node::as_str).filter(|v| !v.starts_with("container:"));
-    let mut out: Vec<ServiceName> = spaces.chain(volumes.map(|v| v.split(':').next().unwrap_or(v))).map(ServiceName::from).collect();
+    let spaces = ["network_mode", "ipc", "pid"]
+        .into_iter()
+        .filter_map(|key| node.get(key)?.as_str()?.strip_prefix("service:"));
+    let volumes = items(node, "volumes_from")
+        .iter()
+        .filter_map(Node::as_str)
+        .filter(|v| !v.starts_with("container:"));
+    let mut out: Vec<ServiceName> = spaces
+        .chain(volumes.map(|v| v.split(':').next().unwrap_or(v)))
+        .map(ServiceName::from)
+        .collect();
     out.sort();
     out.dedup();
     out
@@ -67,7 +93,10 @@ fn healthcheck(node: &Node) -> Option<Healthcheck> {
     // The engine's defaults, https://docs.docker.com/reference/dockerfile/#healthcheck
     let start_period = duration(node, "start_period").unwrap_or_default();
     let interval = duration(node, "interval").unwrap_or(Duration::from_secs(30));
-    Some(Healthcheck { start_period, interval })
+    Some(Healthcheck {
+        start_period,
+        interval,
+    })
 }
 
 fn mounts(node: &Node) -> BTreeMap<String, Mount> {
@@ -75,7 +104,10 @@ fn mounts(node: &Node) -> BTreeMap<String, Mount> {
         let mount = Mount {
             kind: it.get("type").and_then(scalar)?,
             source: it.get("source").and_then(scalar).unwrap_or_default(),
-            subpath: it.get("volume").and_then(|v| v.get("subpath")).and_then(scalar),
+            subpath: it
+                .get("volume")
+                .and_then(|v| v.get("subpath"))
+                .and_then(scalar),
             read_only: flag(it, "read_only"),
         };
         Some((it.get("target").and_then(scalar)?, mount))
@@ -86,11 +118,23 @@ fn mounts(node: &Node) -> BTreeMap<String, Mount> {
 /// Where compose puts the service's own `secrets` and `configs`.
 fn own_files(node: &Node) -> Vec<String> {
     let target = |it: &Node, root: &str| {
-        let name = it.get("target").or(it.get("source")).unwrap_or(it).as_str()?;
-        Some(if name.starts_with('/') { name.to_owned() } else { format!("{root}/{name}") })
+        let name = it
+            .get("target")
+            .or(it.get("source"))
+            .unwrap_or(it)
+            .as_str()?;
+        Some(if name.starts_with('/') {
+            name.to_owned()
+        } else {
+            format!("{root}/{name}")
+        })
     };
-    let secrets = items(node, "secrets").iter().filter_map(|it| target(it, SECRETS));
-    let configs = items(node, "configs").iter().filter_map(|it| target(it, ""));
+    let secrets = items(node, "secrets")
+        .iter()
+        .filter_map(|it| target(it, SECRETS));
+    let configs = items(node, "configs")
+        .iter()
+        .filter_map(|it| target(it, ""));
     secrets.chain(configs).collect()
 }
 

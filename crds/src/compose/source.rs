@@ -25,11 +25,23 @@ pub(crate) const KINDS: [&str; 15] = [
     "vault",
 ];
 
-const KEYS: [&str; 8] = ["auth", "ca", "namespace", "refresh", "root", "timeout", "type", "url"];
+const KEYS: [&str; 8] = [
+    "auth",
+    "ca",
+    "namespace",
+    "refresh",
+    "root",
+    "timeout",
+    "type",
+    "url",
+];
 
 /// Reads a source: a type, or a mapping. Relative paths are those of `base`; without it they are refused.
 pub(crate) fn source(at: &Cursor<'_>, base: Option<&str>) -> Option<SourceSpec> {
-    let mut it = SourceSpec { origin: at.origin(), ..SourceSpec::of_kind("") };
+    let mut it = SourceSpec {
+        origin: at.origin(),
+        ..SourceSpec::of_kind("")
+    };
     if let Value::Str(_) = at.node.value {
         it.kind = kind(at)?;
         return Some(it);
@@ -37,7 +49,10 @@ pub(crate) fn source(at: &Cursor<'_>, base: Option<&str>) -> Option<SourceSpec> 
     at.known(&KEYS);
     it.kind = kind(&at.need("type")?)?;
     it.url = at.get("url").and_then(|u| url(&u));
-    it.namespace = at.get("namespace").and_then(|n| n.text()).map(str::to_owned);
+    it.namespace = at
+        .get("namespace")
+        .and_then(|n| n.text())
+        .map(str::to_owned);
     it.auth = at.get("auth").and_then(|a| auth(&a, base));
     it.ca = at.get("ca").and_then(|p| path(&p, base));
     it.root = at.get("root").and_then(|p| path(&p, base));
@@ -54,7 +69,13 @@ fn kind(at: &Cursor<'_>) -> Option<String> {
         other => KINDS.into_iter().find(|k| *k == other).unwrap_or_default(),
     };
     if found.is_empty() {
-        at.say(at.problem(Code::InvalidValue, format!("there is no type of source {}", at.shown())).maybe_help(suggest(kind, KINDS)));
+        at.say(
+            at.problem(
+                Code::InvalidValue,
+                format!("there is no type of source {}", at.shown()),
+            )
+            .maybe_help(suggest(kind, KINDS)),
+        );
         return None;
     }
     Some(found.to_owned())
@@ -67,29 +88,53 @@ fn url(at: &Cursor<'_>) -> Option<String> {
         at.say(at.problem(Code::Url, message).help(help).mask());
         None
     };
-    let Some((_, rest)) = url.split_once("://").filter(|(scheme, _)| matches!(*scheme, "http" | "https")) else {
-        return wrong("the url does not begin with https:// or http://", "write `https://host:port`");
+    let Some((_, rest)) = url
+        .split_once("://")
+        .filter(|(scheme, _)| matches!(*scheme, "http" | "https"))
+    else {
+        return wrong(
+            "the url does not begin with https:// or http://",
+            "write `https://host:port`",
+        );
     };
     let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
     if rest.contains('@') {
-        return wrong("the url has a user or password", "name the credential in `auth`, as a file or a variable");
+        return wrong(
+            "the url has a user or password",
+            "name the credential in `auth`, as a file or a variable",
+        );
     }
     if rest.contains(['?', '#']) {
         return wrong("the url has a query", "write only where the server is");
     }
     if host.is_empty() || url.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        return wrong("the url has no host, or white space in it", "write `https://host:port`");
+        return wrong(
+            "the url has no host, or white space in it",
+            "write `https://host:port`",
+        );
     }
     Some(url.trim_end_matches('/').to_owned())
 }
 
 fn auth(at: &Cursor<'_>, base: Option<&str>) -> Option<AuthSpec> {
-    let methods: Vec<_> = at.entries().into_iter().filter(|(_, it)| it.node.value != Value::Null).collect();
+    let methods: Vec<_> = at
+        .entries()
+        .into_iter()
+        .filter(|(_, it)| it.node.value != Value::Null)
+        .collect();
     let (name, it) = match methods.as_slice() {
         [method] => method,
         all => {
-            let message = if all.is_empty() { "`auth` has no method" } else { "`auth` has more than one method" };
-            at.say(at.problem(Code::MissingKey, message).help("write one of `token:` and `approle:`").mask_all(at.scalars()));
+            let message = if all.is_empty() {
+                "`auth` has no method"
+            } else {
+                "`auth` has more than one method"
+            };
+            at.say(
+                at.problem(Code::MissingKey, message)
+                    .help("write one of `token:` and `approle:`")
+                    .mask_all(at.scalars()),
+            );
             return None;
         }
     };
@@ -97,10 +142,17 @@ fn auth(at: &Cursor<'_>, base: Option<&str>) -> Option<AuthSpec> {
         "token" => credential(it, base).map(AuthSpec::Token),
         "approle" => {
             only(it, &["mount", "role_id", "secret_id"], None);
-            let mount = it.get("mount").and_then(|m| m.own_text()).map(str::to_owned);
+            let mount = it
+                .get("mount")
+                .and_then(|m| m.own_text())
+                .map(str::to_owned);
             let role_id = it.need("role_id").and_then(|r| r.own_text());
             let secret_id = it.need("secret_id").and_then(|s| credential(&s, base));
-            Some(AuthSpec::Approle { role_id: role_id?.to_owned(), secret_id: secret_id?, mount })
+            Some(AuthSpec::Approle {
+                role_id: role_id?.to_owned(),
+                secret_id: secret_id?,
+                mount,
+            })
         }
         _ => {
             only(at, &["approle", "token"], None);
@@ -111,9 +163,19 @@ fn auth(at: &Cursor<'_>, base: Option<&str>) -> Option<AuthSpec> {
 
 /// Tells of keys that do not exist, and hides what stands there: it may be a credential.
 fn only(at: &Cursor<'_>, keys: &[&'static str], help: Option<&str>) {
-    for (key, it) in at.entries().into_iter().filter(|(key, _)| !keys.contains(key)) {
-        let found = Diagnostic::new(Code::UnknownKey, at.key_place(key), format!("{} has no key `{key}`", at.name));
-        let help = help.map(str::to_owned).or_else(|| suggest(key, keys.iter().copied()));
+    for (key, it) in at
+        .entries()
+        .into_iter()
+        .filter(|(key, _)| !keys.contains(key))
+    {
+        let found = Diagnostic::new(
+            Code::UnknownKey,
+            at.key_place(key),
+            format!("{} has no key `{key}`", at.name),
+        );
+        let help = help
+            .map(str::to_owned)
+            .or_else(|| suggest(key, keys.iter().copied()));
         at.say(found.maybe_help(help).mask_all(it.scalars()));
     }
 }
@@ -122,17 +184,26 @@ fn only(at: &Cursor<'_>, keys: &[&'static str], help: Option<&str>) {
 fn credential(at: &Cursor<'_>, base: Option<&str>) -> Option<Credential> {
     const HELP: &str = "name where it is: `{ file: /path }` or `{ env: NAME }`";
     if !matches!(at.node.value, Value::Map(_)) {
-        let it = at.problem(Code::WrittenCredential, format!("{} is written down here", at.name));
+        let it = at.problem(
+            Code::WrittenCredential,
+            format!("{} is written down here", at.name),
+        );
         at.say(it.help(HELP).mask().mask_all(at.scalars()));
         return None;
     }
     only(at, &["env", "file"], Some(HELP));
     match (at.get("file"), at.get("env")) {
-        (Some(file), None) => file.own_text().and_then(|_| path(&file, base)).map(Credential::File),
+        (Some(file), None) => file
+            .own_text()
+            .and_then(|_| path(&file, base))
+            .map(Credential::File),
         (None, Some(env)) => env.own_text().map(|name| Credential::Env(name.to_owned())),
         (None, None) if !at.entries().is_empty() => None,
         _ => {
-            at.say(at.problem(Code::MissingKey, format!("{} names no one place", at.name)).help(HELP));
+            at.say(
+                at.problem(Code::MissingKey, format!("{} names no one place", at.name))
+                    .help(HELP),
+            );
             None
         }
     }
@@ -145,8 +216,15 @@ fn path(at: &Cursor<'_>, base: Option<&str>) -> Option<String> {
         return Some(path.to_owned());
     }
     let Some(base) = base.filter(|_| !path.is_empty()) else {
-        at.say(at.problem(Code::InvalidValue, format!("{} is not an absolute path", at.name)));
+        at.say(at.problem(
+            Code::InvalidValue,
+            format!("{} is not an absolute path", at.name),
+        ));
         return None;
     };
-    Some(format!("{}/{}", base.trim_end_matches('/'), path.trim_start_matches("./")))
+    Some(format!(
+        "{}/{}",
+        base.trim_end_matches('/'),
+        path.trim_start_matches("./")
+    ))
 }

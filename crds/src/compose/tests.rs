@@ -5,22 +5,53 @@ use super::*;
 use crate::diag::{SourceMap, render_text};
 
 /// Compiles files whose model is the last one's text with `${NAME}` replaced, as `docker compose config` would print it.
-pub(super) fn compile_with(files: &[(&str, &str)], vars: &[(&str, &str)]) -> (Option<ProjectSpec>, String) {
-    let sources: Vec<_> = files.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
-    let model = vars.iter().fold(files.last().unwrap().1.to_owned(), |text, (name, value)| text.replace(&format!("${{{name}}}"), value));
+pub(super) fn compile_with(
+    files: &[(&str, &str)],
+    vars: &[(&str, &str)],
+) -> (Option<ProjectSpec>, String) {
+    let sources: Vec<_> = files
+        .iter()
+        .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
+        .collect();
+    let model = vars
+        .iter()
+        .fold(files.last().unwrap().1.to_owned(), |text, (name, value)| {
+            text.replace(&format!("${{{name}}}"), value)
+        });
     compile_model(&model, sources)
 }
 
-pub(super) fn compile_model(model: &str, sources: Vec<(String, String)>) -> (Option<ProjectSpec>, String) {
+pub(super) fn compile_model(
+    model: &str,
+    sources: Vec<(String, String)>,
+) -> (Option<ProjectSpec>, String) {
     let read_template = |path: &str| match path {
-        "./app.toml.tpl" => Ok(vec![(String::new(), "# ü\nkey = {{ local:db | json_string }}\n".to_owned())]),
+        "./app.toml.tpl" => Ok(vec![(
+            String::new(),
+            "# ü\nkey = {{ local:db | json_string }}\n".to_owned(),
+        )]),
         "./bad.tpl" => Ok(vec![(String::new(), "ok\n  {{ db | bse64 }}\n".to_owned())]),
-        "./conf.d/" => Ok(vec![("a.conf".to_owned(), "a".to_owned()), ("sub/b.conf".to_owned(), "{{ local:db }}".to_owned())]),
+        "./conf.d/" => Ok(vec![
+            ("a.conf".to_owned(), "a".to_owned()),
+            ("sub/b.conf".to_owned(), "{{ local:db }}".to_owned()),
+        ]),
         _ => Err("no such file".to_owned()),
     };
-    let input = ModelInput { model_yaml: model, sources: &sources, working_dir: "/home/me/shop", read_template: &read_template };
+    let input = ModelInput {
+        model_yaml: model,
+        sources: &sources,
+        working_dir: "/home/me/shop",
+        read_template: &read_template,
+    };
     let (spec, problems) = compile(&input);
-    (spec, render_text(&problems, &sources.into_iter().collect::<SourceMap>(), false))
+    (
+        spec,
+        render_text(
+            &problems,
+            &sources.into_iter().collect::<SourceMap>(),
+            false,
+        ),
+    )
 }
 
 /// The spec of a text that has no problem.

@@ -44,31 +44,52 @@ impl Pattern {
     fn new(text: &str) -> Option<Self> {
         let (source, rest) = text.split_once(':').filter(|_| source_of(text).is_some())?;
         let rest = rest.strip_prefix("//").unwrap_or(rest);
-        let (rest, star) = rest.strip_suffix('*').map_or((rest, false), |rest| (rest, true));
-        let sensible = !(rest.is_empty() && !star) && !rest.contains(|c: char| c == '*' || c.is_control());
-        sensible.then(|| Self { text: format!("{source}:{}", rest.replace("%2A", "*")), open: star || rest.ends_with('/') })
+        let (rest, star) = rest
+            .strip_suffix('*')
+            .map_or((rest, false), |rest| (rest, true));
+        let sensible =
+            (star || !rest.is_empty()) && !rest.contains(|c: char| c == '*' || c.is_control());
+        sensible.then(|| Self {
+            text: format!("{source}:{}", rest.replace("%2A", "*")),
+            open: star || rest.ends_with('/'),
+        })
     }
 
     fn covers(&self, reference: &SecretRef) -> bool {
         // References have one canonical spelling and no `..`, so a prefix of the text is a prefix of the tree.
         let text = reference.canonical().replacen("://", ":", 1);
         match text.strip_prefix(&self.text) {
-            Some(rest) => self.open || rest.is_empty() || rest.starts_with('?') || (rest.starts_with('#') && !self.text.contains('#')),
+            Some(rest) => {
+                self.open
+                    || rest.is_empty()
+                    || rest.starts_with('?')
+                    || (rest.starts_with('#') && !self.text.contains('#'))
+            }
             None => false,
         }
     }
 }
 
 impl Grant {
-    pub(super) fn covers(&self, project: &ProjectName, reference: &SecretRef, own: Option<&SourceSpec>) -> bool {
+    pub(super) fn covers(
+        &self,
+        project: &ProjectName,
+        reference: &SecretRef,
+        own: Option<&SourceSpec>,
+    ) -> bool {
         if self.project.as_ref().is_some_and(|p| p != project) {
             return false;
         }
         match own {
-            Some(own) => self.sources.iter().any(|s| matches!(s, Allowed::Own(allowed) if is_same(allowed, own))),
+            Some(own) => self
+                .sources
+                .iter()
+                .any(|s| matches!(s, Allowed::Own(allowed) if is_same(allowed, own))),
             None => {
-                let named = |s: &Allowed| matches!(s, Allowed::Named(name) if name == reference.source());
-                self.sources.iter().any(named) || self.references.iter().any(|p| p.covers(reference))
+                let named =
+                    |s: &Allowed| matches!(s, Allowed::Named(name) if name == reference.source());
+                self.sources.iter().any(named)
+                    || self.references.iter().any(|p| p.covers(reference))
             }
         }
     }
@@ -76,25 +97,52 @@ impl Grant {
 
 /// Where it is asked, as whom, and what for; how often makes no difference.
 fn is_same(a: &SourceSpec, b: &SourceSpec) -> bool {
-    (&a.kind, &a.url, &a.namespace, &a.auth, &a.ca, &a.root) == (&b.kind, &b.url, &b.namespace, &b.auth, &b.ca, &b.root)
+    (&a.kind, &a.url, &a.namespace, &a.auth, &a.ca, &a.root)
+        == (&b.kind, &b.url, &b.namespace, &b.auth, &b.ca, &b.root)
 }
 
 pub(super) fn read(at: &Cursor<'_>) -> Option<Grant> {
     at.known(&["project", "references", "sources"]);
     let project = at.need("project")?.text()?;
-    let sources = at.get("sources").iter().flat_map(Cursor::items).filter_map(|it| allowed(&it)).collect();
+    let sources = at
+        .get("sources")
+        .iter()
+        .flat_map(Cursor::items)
+        .filter_map(|it| allowed(&it))
+        .collect();
     let pattern = |it: Cursor<'_>| {
         let found = it.text().map(Pattern::new)?;
         if found.is_none() {
-            it.say(it.problem(Code::InvalidValue, format!("{} is neither a reference nor the beginning of one", it.shown())).help("write `bao:kv/shop/db`, `bao:kv/shop/` or `env:SHOP_*`"));
+            it.say(
+                it.problem(
+                    Code::InvalidValue,
+                    format!(
+                        "{} is neither a reference nor the beginning of one",
+                        it.shown()
+                    ),
+                )
+                .help("write `bao:kv/shop/db`, `bao:kv/shop/` or `env:SHOP_*`"),
+            );
         }
         found
     };
-    let references = at.get("references").iter().flat_map(Cursor::items).filter_map(pattern).collect();
+    let references = at
+        .get("references")
+        .iter()
+        .flat_map(Cursor::items)
+        .filter_map(pattern)
+        .collect();
     if at.get("sources").is_none() && at.get("references").is_none() {
-        at.say(at.problem(Code::MissingKey, "the grant grants nothing").help("name `sources` or `references`"));
+        at.say(
+            at.problem(Code::MissingKey, "the grant grants nothing")
+                .help("name `sources` or `references`"),
+        );
     }
-    Some(Grant { project: (project != "*").then(|| project.into()), sources, references })
+    Some(Grant {
+        project: (project != "*").then(|| project.into()),
+        sources,
+        references,
+    })
 }
 
 fn allowed(at: &Cursor<'_>) -> Option<Allowed> {
@@ -128,7 +176,11 @@ impl fmt::Display for MissingGrant {
         if self.allowed {
             return Ok(());
         }
-        write!(f, "\ngrants:\n  - project: {}\n", quote(self.project.as_str()))?;
+        write!(
+            f,
+            "\ngrants:\n  - project: {}\n",
+            quote(self.project.as_str())
+        )?;
         match &self.own {
             Some(own) => writeln!(f, "    sources: [{}]", flow(own)),
             None => {
@@ -149,12 +201,24 @@ fn flow(it: &SourceSpec) -> String {
     };
     let auth = it.auth.as_ref().map(|auth| match auth {
         AuthSpec::Token(token) => format!("{{ token: {} }}", credential(token)),
-        AuthSpec::Approle { role_id, secret_id, mount } => {
-            let mount = mount.as_ref().map(|m| format!(", mount: {}", quote(m))).unwrap_or_default();
-            format!("{{ approle: {{ role_id: {}, secret_id: {}{mount} }} }}", quote(role_id), credential(secret_id))
+        AuthSpec::Approle {
+            role_id,
+            secret_id,
+            mount,
+        } => {
+            let mount = mount
+                .as_ref()
+                .map(|m| format!(", mount: {}", quote(m)))
+                .unwrap_or_default();
+            format!(
+                "{{ approle: {{ role_id: {}, secret_id: {}{mount} }} }}",
+                quote(role_id),
+                credential(secret_id)
+            )
         }
     });
-    let text = |key: &str, value: &Option<String>| value.as_ref().map(|v| format!("{key}: {}", quote(v)));
+    let text =
+        |key: &str, value: &Option<String>| value.as_ref().map(|v| format!("{key}: {}", quote(v)));
     let all = [
         Some(format!("type: {}", it.kind)),
         text("url", &it.url),
@@ -163,7 +227,10 @@ fn flow(it: &SourceSpec) -> String {
         text("ca", &it.ca),
         text("root", &it.root),
     ];
-    format!("{{ {} }}", all.into_iter().flatten().collect::<Vec<_>>().join(", "))
+    format!(
+        "{{ {} }}",
+        all.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    )
 }
 
 /// Text in YAML's double quotes; those of JSON are among them.

@@ -7,7 +7,11 @@ use std::str::CharIndices;
 use super::{MAX_LENGTH, ReferenceError, SecretRef};
 
 pub(super) fn is_source_name(name: &str) -> bool {
-    name.len() <= 64 && name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
+    name.len() <= 64
+        && name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
 }
 
 /// A name as it is written between the slashes of `op://`.
@@ -21,23 +25,38 @@ pub(super) fn quoted(name: &str) -> String {
 
 pub(super) fn reference(text: &str) -> Result<SecretRef, ReferenceError> {
     if text.len() > MAX_LENGTH {
-        return Err(fail(MAX_LENGTH, format!("the reference has more than {MAX_LENGTH} bytes")));
+        return Err(fail(
+            MAX_LENGTH,
+            format!("the reference has more than {MAX_LENGTH} bytes"),
+        ));
     }
     if let Some(at) = text.find(char::is_control) {
         return Err(fail(at, "the reference has a control character"));
     }
     let Some((source, rest)) = text.split_once(':') else {
-        return Err(fail(0, "a reference has a colon after its source").help("write `<source>:<path>#<field>`"));
+        return Err(fail(0, "a reference has a colon after its source")
+            .help("write `<source>:<path>#<field>`"));
     };
     if !is_source_name(source) {
-        return Err(fail(0, "what stands before the colon is not a source's name").help("a name has letters, digits, `-` and `_`, and begins with a letter"));
+        return Err(
+            fail(0, "what stands before the colon is not a source's name")
+                .help("a name has letters, digits, `-` and `_`, and begins with a letter"),
+        );
     }
     let rest = rest.strip_prefix("//").unwrap_or(rest);
     let at = text.len() - rest.len();
     let raw = split(rest, at, source == "op")?;
     let mut query = raw.query;
     let version = query.remove("version");
-    let mut it = SecretRef { source: source.into(), segments: Vec::new(), path: String::new(), field: None, version, query, text: text.to_owned() };
+    let mut it = SecretRef {
+        source: source.into(),
+        segments: Vec::new(),
+        path: String::new(),
+        field: None,
+        version,
+        query,
+        text: text.to_owned(),
+    };
     match source {
         "op" => op(&mut it, raw.segments, raw.field)?,
         _ => plain(&mut it, raw.segments, raw.field)?,
@@ -57,7 +76,11 @@ struct Raw {
 
 /// Splits at `/`, `#` and `?`; with `quotes`, not in quotes.
 fn split(text: &str, base: usize, quotes: bool) -> Result<Raw, ReferenceError> {
-    let mut raw = Raw { segments: vec![(base, String::new())], field: None, query: BTreeMap::new() };
+    let mut raw = Raw {
+        segments: vec![(base, String::new())],
+        field: None,
+        query: BTreeMap::new(),
+    };
     let mut chars = text.char_indices().peekable();
     while let Some((at, c)) = chars.next() {
         let in_path = raw.field.is_none();
@@ -65,7 +88,10 @@ fn split(text: &str, base: usize, quotes: bool) -> Result<Raw, ReferenceError> {
         match c {
             '/' if in_path => raw.segments.push((base + at + 1, String::new())),
             '#' if in_path => raw.field = Some((base + at + 1, String::new())),
-            '#' => return Err(fail(base + at, "there is a second `#`").help("write `%23` for a `#` in a name")),
+            '#' => {
+                return Err(fail(base + at, "there is a second `#`")
+                    .help("write `%23` for a `#` in a name"));
+            }
             '?' => {
                 let (query, rest) = match text[at + 1..].split_once('#').filter(|_| in_path) {
                     Some((query, field)) => (query, Some((base + text.len() - field.len(), field))),
@@ -92,7 +118,10 @@ fn split(text: &str, base: usize, quotes: bool) -> Result<Raw, ReferenceError> {
     }
     if !quotes {
         // Escapes are resolved last, so that what they stand for splits nothing.
-        raw.segments.iter_mut().chain(raw.field.as_mut()).for_each(|s| s.1 = unescape(&s.1));
+        raw.segments
+            .iter_mut()
+            .chain(raw.field.as_mut())
+            .for_each(|s| s.1 = unescape(&s.1));
     }
     Ok(raw)
 }
@@ -115,7 +144,13 @@ pub(super) fn escaped(text: &str) -> String {
     let escape = |(at, c): (usize, char)| match c {
         '#' => "%23".to_owned(),
         '?' => "%3F".to_owned(),
-        '%' if matches!(text.as_bytes().get(at + 1..at + 3), Some(b"23" | b"3F" | b"3f" | b"25")) => "%25".to_owned(),
+        '%' if matches!(
+            text.as_bytes().get(at + 1..at + 3),
+            Some(b"23" | b"3F" | b"3f" | b"25")
+        ) =>
+        {
+            "%25".to_owned()
+        }
         c => c.to_string(),
     };
     text.char_indices().map(escape).collect()
@@ -142,10 +177,18 @@ fn parameters(text: &str, base: usize) -> Result<BTreeMap<String, String>, Refer
     let mut out = BTreeMap::new();
     let mut at = base;
     for pair in text.split('&') {
-        let is_key = |k: &str| k.starts_with(|c: char| c.is_ascii_lowercase()) && k.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_'));
-        let (key, value) = pair.split_once('=').filter(|(k, v)| is_key(k) && !v.is_empty()).ok_or_else(|| {
-            fail(at, "what follows `?` is not `key=value`").help("write `?version=3`, or `%3F` for a `?` in a name")
-        })?;
+        let is_key = |k: &str| {
+            k.starts_with(|c: char| c.is_ascii_lowercase())
+                && k.chars()
+                    .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_'))
+        };
+        let (key, value) = pair
+            .split_once('=')
+            .filter(|(k, v)| is_key(k) && !v.is_empty())
+            .ok_or_else(|| {
+                fail(at, "what follows `?` is not `key=value`")
+                    .help("write `?version=3`, or `%3F` for a `?` in a name")
+            })?;
         if out.insert(key.to_owned(), value.to_owned()).is_some() {
             return Err(fail(at, format!("the parameter {key} is there twice")));
         }
@@ -155,13 +198,18 @@ fn parameters(text: &str, base: usize) -> Result<BTreeMap<String, String>, Refer
 }
 
 /// The rules of every source but 1Password's.
-fn plain(it: &mut SecretRef, mut segments: Vec<Piece>, field: Option<Piece>) -> Result<(), ReferenceError> {
+fn plain(
+    it: &mut SecretRef,
+    mut segments: Vec<Piece>,
+    field: Option<Piece>,
+) -> Result<(), ReferenceError> {
     let rooted = segments.len() > 1 && segments[0].1.is_empty();
     if rooted {
         segments.remove(0);
     }
     if !rooted && segments.len() == 1 && segments[0].1.is_empty() {
-        return Err(fail(segments[0].0, "the reference has no path").help("write `<source>:<path>#<field>`"));
+        return Err(fail(segments[0].0, "the reference has no path")
+            .help("write `<source>:<path>#<field>`"));
     }
     for (at, name) in &segments {
         names(*at, name)?;
@@ -179,7 +227,11 @@ fn plain(it: &mut SecretRef, mut segments: Vec<Piece>, field: Option<Piece>) -> 
 }
 
 /// `op://vault/item/[section/]field`; without a field for an entry with `fields`.
-fn op(it: &mut SecretRef, segments: Vec<Piece>, field: Option<Piece>) -> Result<(), ReferenceError> {
+fn op(
+    it: &mut SecretRef,
+    segments: Vec<Piece>,
+    field: Option<Piece>,
+) -> Result<(), ReferenceError> {
     const FORM: &str = "write `op://vault/item/field` or `op://vault/item/section/field`";
     if let Some((at, _)) = field {
         return Err(fail(at - 1, "`#` has no place in an op reference").help(FORM));
@@ -192,7 +244,11 @@ fn op(it: &mut SecretRef, segments: Vec<Piece>, field: Option<Piece>) -> Result<
         return Err(fail(at, "an op reference has two to four names").help(FORM));
     }
     if let Some((at, _)) = segments[2..].iter().find(|s| s.1.contains('/')) {
-        return Err(fail(*at, "a section or field with a slash in its name cannot be referred to").help("use its id"));
+        return Err(fail(
+            *at,
+            "a section or field with a slash in its name cannot be referred to",
+        )
+        .help("use its id"));
     }
     let mut all: Vec<String> = segments.into_iter().map(|s| s.1).collect();
     let rest = all.split_off(2);
@@ -213,7 +269,11 @@ fn names(at: usize, name: &str) -> Result<(), ReferenceError> {
 }
 
 fn fail(at: usize, message: impl Into<String>) -> ReferenceError {
-    ReferenceError { message: message.into(), at, help: None }
+    ReferenceError {
+        message: message.into(),
+        at,
+        help: None,
+    }
 }
 
 impl ReferenceError {

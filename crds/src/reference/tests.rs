@@ -8,17 +8,33 @@ fn show(text: &str) -> String {
         Ok(r) => {
             assert_eq!(r.to_string(), text);
             let mut out = format!("{} | {}", r.source(), r.path());
-            r.field().into_iter().for_each(|f| out += &format!(" # {f}"));
-            r.version().into_iter().for_each(|v| out += &format!(" @ {v}"));
-            r.query().iter().for_each(|(k, v)| out += &format!(" ? {k}={v}"));
+            r.field()
+                .into_iter()
+                .for_each(|f| out += &format!(" # {f}"));
+            r.version()
+                .into_iter()
+                .for_each(|v| out += &format!(" @ {v}"));
+            r.query()
+                .iter()
+                .for_each(|(k, v)| out += &format!(" ? {k}={v}"));
             out
         }
-        Err(e) => format!("{} at {:?}{}", e, text.get(e.at..).unwrap(), e.help.as_ref().map(|h| format!(" ({h})")).unwrap_or_default()),
+        Err(e) => format!(
+            "{} at {:?}{}",
+            e,
+            text.get(e.at..).unwrap(),
+            e.help
+                .as_ref()
+                .map(|h| format!(" ({h})"))
+                .unwrap_or_default()
+        ),
     }
 }
 
 fn table(all: &[&str]) -> String {
-    all.iter().map(|text| format!("{text:<48} {}\n", show(text))).collect()
+    all.iter()
+        .map(|text| format!("{text:<48} {}\n", show(text)))
+        .collect()
 }
 
 #[test]
@@ -138,7 +154,11 @@ fn what_is_not_a_reference_says_why_and_where() {
         op://a/b/"c/d"                                   a section or field with a slash in its name cannot be referred to at "\"c/d\"" (use its id)
     "##]].assert_eq(&table(&all));
     assert!("local:a\nb".parse::<SecretRef>().is_err());
-    assert!(format!("local:{}", "a".repeat(MAX_LENGTH)).parse::<SecretRef>().is_err());
+    assert!(
+        format!("local:{}", "a".repeat(MAX_LENGTH))
+            .parse::<SecretRef>()
+            .is_err()
+    );
 }
 
 #[test]
@@ -152,7 +172,10 @@ fn two_spellings_are_one_reference() {
     same("bao:kv/db#a?version=3", "bao://kv/db?version=3#a");
     same("op://\"Shop\"/x/y", "op:Shop/x/y");
     assert_ne!("local:x".parse::<SecretRef>(), "local:/x".parse());
-    assert_ne!("op://\"a/b\"/c".parse::<SecretRef>().unwrap(), "op://a/\"b/c\"".parse().unwrap());
+    assert_ne!(
+        "op://\"a/b\"/c".parse::<SecretRef>().unwrap(),
+        "op://a/\"b/c\"".parse().unwrap()
+    );
 }
 
 #[test]
@@ -161,10 +184,17 @@ fn a_field_can_be_added_and_survives_json() {
         ("bao:kv/tls", "certificate", "bao:kv/tls#certificate"),
         ("bao:kv/tls?version=2", "a#b", "bao:kv/tls#a%23b?version=2"),
         ("op://Shop/TLS", "private key", "op://Shop/TLS/private key"),
-        ("op://\"a/b\"/TLS?attribute=x", "key", "op://\"a/b\"/TLS/key?attribute=x"),
+        (
+            "op://\"a/b\"/TLS?attribute=x",
+            "key",
+            "op://\"a/b\"/TLS/key?attribute=x",
+        ),
     ] {
         let it = text.parse::<SecretRef>().unwrap().with_field(field);
-        assert_eq!((it.to_string().as_str(), it.field()), (expected, Some(field)));
+        assert_eq!(
+            (it.to_string().as_str(), it.field()),
+            (expected, Some(field))
+        );
         let json = serde_json::to_string(&it).unwrap();
         assert_eq!(serde_json::from_str::<SecretRef>(&json).unwrap(), it);
     }
@@ -172,7 +202,13 @@ fn a_field_can_be_added_and_survives_json() {
 
 #[test]
 fn a_text_with_a_source_is_told_from_a_name() {
-    for (text, expected) in [("op://x", Some("op")), ("postgres://u:p@h", Some("postgres")), ("db", None), ("a b:c", None), (":", None)] {
+    for (text, expected) in [
+        ("op://x", Some("op")),
+        ("postgres://u:p@h", Some("postgres")),
+        ("db", None),
+        ("a b:c", None),
+        (":", None),
+    ] {
         assert_eq!(source_of(text), expected, "{text}");
     }
 }

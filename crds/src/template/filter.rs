@@ -45,7 +45,10 @@ pub(super) const MAX_INDENT: u16 = 200;
 
 impl Takes {
     pub(super) fn of(name: &str) -> Option<Self> {
-        FILTERS.iter().find(|(n, _)| *n == name).map(|(_, takes)| *takes)
+        FILTERS
+            .iter()
+            .find(|(n, _)| *n == name)
+            .map(|(_, takes)| *takes)
     }
 }
 
@@ -124,7 +127,14 @@ impl fmt::Display for Filter {
         f.write_str(self.name())?;
         match self {
             Self::Default(text) | Self::Htpasswd(text) | Self::Jsonpath(text) => {
-                write!(f, "(\"{}\")", text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n").replace('\t', "\\t"))
+                write!(
+                    f,
+                    "(\"{}\")",
+                    text.replace('\\', "\\\\")
+                        .replace('"', "\\\"")
+                        .replace('\n', "\\n")
+                        .replace('\t', "\\t")
+                )
             }
             Self::Indent(n) => write!(f, "({n})"),
             _ => Ok(()),

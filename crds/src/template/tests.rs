@@ -9,19 +9,31 @@ fn show(text: &str) -> String {
             let one = |part: &Part| match part {
                 Part::Text(text) => format!("{text:?}"),
                 Part::Expr(e) => {
-                    assert!(text[e.at.clone()].starts_with("{{") && text[e.at.clone()].ends_with("}}"));
+                    assert!(
+                        text[e.at.clone()].starts_with("{{") && text[e.at.clone()].ends_with("}}")
+                    );
                     let operand = match &e.operand {
                         Operand::Name(name) => format!("<{name}"),
                         Operand::Ref(reference) => format!("<ref {reference}"),
                     };
-                    e.filters.iter().fold(operand, |out, f| format!("{out} | {f}")) + ">"
+                    e.filters
+                        .iter()
+                        .fold(operand, |out, f| format!("{out} | {f}"))
+                        + ">"
                 }
             };
-            it.parts().iter().map(one).collect::<Vec<_>>().join(" ")
+            format!(
+                "= {}",
+                it.parts().iter().map(one).collect::<Vec<_>>().join(" ")
+            )
         }
         Err(all) => {
             let one = |e: &TemplateError| {
-                let help = e.help.as_ref().map(|h| format!(" ({h})")).unwrap_or_default();
+                let help = e
+                    .help
+                    .as_ref()
+                    .map(|h| format!(" ({h})"))
+                    .unwrap_or_default();
                 format!("{e} at {:?}{help}", &text[e.at.clone()])
             };
             all.iter().map(one).collect::<Vec<_>>().join("\n    ")
@@ -30,7 +42,9 @@ fn show(text: &str) -> String {
 }
 
 fn table(all: &[&str]) -> String {
-    all.iter().map(|text| format!("> {text}\n    {}\n", show(text))).collect()
+    all.iter()
+        .map(|text| format!("> {text}\n    {}\n", show(text)))
+        .collect()
 }
 
 #[test]
@@ -56,41 +70,42 @@ fn templates_of_all_kinds() {
     ];
     expect![[r#"
         > 
-    
+            = 
         > plain } }} text
-            "plain } }} text"
+            = "plain } }} text"
         > {{ a }}
-            <a>
+            = <a>
         > {{a}}{{b}}
-            <a> <b>
+            = <a> <b>
         > postgres://app:{{ db_password | urlencode }}@db/app
-            "postgres://app:" <db_password | urlencode> "@db/app"
+            = "postgres://app:" <db_password | urlencode> "@db/app"
         > {{ a|trim|  indent( 4 )
         |default("x | }} \" \n") }}
-            <a | trim | indent(4) | default("x | }} \" \n")>
+            = <a | trim | indent(4) | default("x | }} \" \n")>
         > {{ a | default('it"s') }}
-            <a | default("it\"s")>
+            = <a | default("it\"s")>
         > {"a": {{ a | json_string }}}
-            "{\"a\": " <a | json_string> "}"
+            = "{\"a\": " <a | json_string> "}"
         > {{{ a }}}
-            "{" <a> "}"
+            = "{" <a> "}"
         > {{ "{{" }} and {{ "}}" }} and {{'{{{{'}}
-            "{{ and }} and {{{{"
+            = "{{ and }} and {{{{"
         > {{ bao:kv/shop/db#password | upper }}
-            <ref bao:kv/shop/db#password | upper>
+            = <ref bao:kv/shop/db#password | upper>
         > {{ op://My Vault/It's mine/one time?attribute=otp | trim }}
-            <ref op://My Vault/It's mine/one time?attribute=otp | trim>
+            = <ref op://My Vault/It's mine/one time?attribute=otp | trim>
         > {{ op://"a | b }}"/c/d | trim }}
-            <ref op://"a | b }}"/c/d | trim>
+            = <ref op://"a | b }}"/c/d | trim>
         > {{ "op://a|b/c/d" | trim }}
-            <ref op://a|b/c/d | trim>
+            = <ref op://a|b/c/d | trim>
         > {{ "name" }}
-            <name>
+            = <name>
         > {{ tls.crt }} {{ a-b_c }}
-            <tls.crt> " " <a-b_c>
+            = <tls.crt> " " <a-b_c>
         > ü{{ a }}ü
-            "ü" <a> "ü"
-    "#]].assert_eq(&table(&all));
+            = "ü" <a> "ü"
+    "#]]
+    .assert_eq(&table(&all));
 }
 
 #[test]
@@ -194,12 +209,26 @@ fn there_are_limits() {
     assert!(Template::parse(&"a".repeat(MAX_TEXT)).is_ok());
     assert!(Template::parse(&"a".repeat(MAX_TEXT + 1)).is_err());
     assert!(Template::parse(&format!("{{{{ \"{}\" }}}}", "a".repeat(MAX_EXPRESSION))).is_err());
-    assert_eq!(Template::parse(&"{{ a | b }}".repeat(1000)).unwrap_err().len(), MAX_PROBLEMS);
+    assert_eq!(
+        Template::parse(&"{{ a | b }}".repeat(1000))
+            .unwrap_err()
+            .len(),
+        MAX_PROBLEMS
+    );
 }
 
 #[test]
 fn no_text_takes_long() {
-    for piece in ["{{ \"", "{", "{{ a | default(\"", "{{ a", "{{ (' ", "}", "{{ \"\\", "|"] {
+    for piece in [
+        "{{ \"",
+        "{",
+        "{{ a | default(\"",
+        "{{ a",
+        "{{ (' ",
+        "}",
+        "{{ \"\\",
+        "|",
+    ] {
         let _ = Template::parse(&piece.repeat(MAX_TEXT / piece.len()));
     }
 }
@@ -223,7 +252,9 @@ fn every_filter_has_one_name() {
             filter::Takes::Number => "(3)",
         };
         let it = Template::parse(&format!("{{{{ a | {name}{argument} }}}}")).unwrap();
-        let [Part::Expr(e)] = it.parts() else { panic!("{name}") };
+        let [Part::Expr(e)] = it.parts() else {
+            panic!("{name}")
+        };
         assert_eq!(e.filters[0].to_string(), format!("{name}{argument}"));
     }
 }

@@ -11,11 +11,31 @@ fn show(text: &str) -> String {
             Value::List(_) => "list".to_owned(),
             other => format!("{other:?}"),
         };
-        let used = if node.used == node.defined { String::new() } else { format!(" via {:?}", &text[node.used.clone()]) };
-        let tag = if node.tag == Tag::None { String::new() } else { format!(" {:?}", node.tag) };
-        *out += &format!("{}{name}: {value} {:?}{used}{tag}\n", "  ".repeat(depth), &text[node.defined.clone()]);
+        let used = if node.used == node.defined {
+            String::new()
+        } else {
+            format!(" via {:?}", &text[node.used.clone()])
+        };
+        let tag = if node.tag == Tag::None {
+            String::new()
+        } else {
+            format!(" {:?}", node.tag)
+        };
+        *out += &format!(
+            "{}{name}: {value} {:?}{used}{tag}\n",
+            "  ".repeat(depth),
+            &text[node.defined.clone()]
+        );
         match &node.value {
-            Value::Map(all) => all.iter().for_each(|e| walk(text, e.key.as_deref().unwrap_or("?"), &e.node, depth + 1, out)),
+            Value::Map(all) => all.iter().for_each(|e| {
+                walk(
+                    text,
+                    e.key.as_deref().unwrap_or("?"),
+                    &e.node,
+                    depth + 1,
+                    out,
+                )
+            }),
             Value::List(all) => all.iter().for_each(|n| walk(text, "-", n, depth + 1, out)),
             _ => {}
         }
@@ -32,7 +52,7 @@ fn show(text: &str) -> String {
 fn scalars_are_what_compose_takes_them_for() {
     let text = "[0440, '0440', 440, yes, on, true, True, ~, null, 1.5, 0x1f, '', 2s, 12:30, 1_000, .inf, 99999999999999999999]";
     expect![[r#"non-finite float `.inf` rejected by the configured policy 83..84 ".""#]]
-    .assert_eq(&show(text));
+        .assert_eq(&show(text));
 }
 
 #[test]
@@ -66,9 +86,22 @@ fn an_unquoted_template_is_a_mapping_as_key() {
 #[test]
 fn errors_say_what_and_where() {
     let bad = [
-        "a: [", "a: 1\nb:\n  ä: 1\n  ä: 2", "a: {{ x }} b", "a: b: c", "- a\nb: c", "a: *x", "ä: 'x", "x: ]", "a: 1\n---\nb: 2", "a: &x [*x]", "? [a]\n: 1\n\tb: 2",
+        "a: [",
+        "a: 1\nb:\n  ä: 1\n  ä: 2",
+        "a: {{ x }} b",
+        "a: b: c",
+        "- a\nb: c",
+        "a: *x",
+        "ä: 'x",
+        "x: ]",
+        "a: 1\n---\nb: 2",
+        "a: &x [*x]",
+        "? [a]\n: 1\n\tb: 2",
     ];
-    let all: Vec<String> = bad.iter().map(|text| format!("{text:?}: {}\n", show(text))).collect();
+    let all: Vec<String> = bad
+        .iter()
+        .map(|text| format!("{text:?}: {}\n", show(text)))
+        .collect();
     expect![[r#"
         "a: [": unclosed bracket '[' 3..4 "["
         "a: 1\nb:\n  ä: 1\n  ä: 2": the key ä is there twice 18..20 "ä"
@@ -81,16 +114,27 @@ fn errors_say_what_and_where() {
         "a: 1\n---\nb: 2": there is more than one document 9..9 ""
         "a: &x [*x]": recursive references require weak recursion types 7..8 "*"
         "? [a]\n: 1\n\tb: 2": while scanning a plain scalar, found a tab 8..9 "1"
-    "#]].assert_eq(&all.concat());
+    "#]]
+    .assert_eq(&all.concat());
 }
 
 #[test]
 fn no_text_takes_long() {
     let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for i in 1..12 {
-        bomb += &format!("a{i}: &a{i} [{}]\n", vec![format!("*a{}", i - 1); 10].join(", "));
+        bomb += &format!(
+            "a{i}: &a{i} [{}]\n",
+            vec![format!("*a{}", i - 1); 10].join(", ")
+        );
     }
-    for text in [bomb, "[".repeat(100_000), "{a: ".repeat(100_000), "- ".repeat(100_000), "a:\n ".repeat(50_000), "x".repeat(MAX_TEXT + 1)] {
+    for text in [
+        bomb,
+        "[".repeat(100_000),
+        "{a: ".repeat(100_000),
+        "- ".repeat(100_000),
+        "a:\n ".repeat(50_000),
+        "x".repeat(MAX_TEXT + 1),
+    ] {
         assert!(documents(&text).is_err());
     }
 }

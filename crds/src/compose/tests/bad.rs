@@ -445,7 +445,8 @@ fn templates() {
            |
         23 |         - text
            |           ^^^^
-    "#]].assert_eq(&bad(r#"name: p
+    "#]]
+    .assert_eq(&bad(r#"name: p
 services:
   api:
     x-locket:
@@ -608,7 +609,10 @@ services:
       on_change: { exec: [run, "${V}"] }
 "#;
     let (spec, problems) = compile_with(&[("compose.yaml", text)], &[("V", "hunter2")]);
-    assert!(spec.is_none() && !problems.contains("hunter2"), "{problems}");
+    assert!(
+        spec.is_none() && !problems.contains("hunter2"),
+        "{problems}"
+    );
     expect![[r#"
         error[L013 interpolation]: compose's variables have no place in `env`
          --> compose.yaml:3:58
@@ -681,7 +685,8 @@ services:
            |                                ^^^^^^
            |
            = help: refer to a secret instead; a literal `$` is written `$$`
-    "#]].assert_eq(&problems);
+    "#]]
+    .assert_eq(&problems);
 }
 
 #[test]
@@ -767,7 +772,11 @@ services:
 fn files_that_compose_refuses() {
     let check = |text: &str| {
         let sources = [("compose.yaml".to_owned(), text.to_owned())];
-        render_text(&check_sources(&sources), &sources.into_iter().collect(), false)
+        render_text(
+            &check_sources(&sources),
+            &sources.into_iter().collect(),
+            false,
+        )
     };
     expect![[r#"
         error[L002 unquoted-template]: an unquoted `{{ … }}` is a YAML mapping
@@ -808,7 +817,8 @@ fn files_that_compose_refuses() {
     expect![[r#"
         error[L001 syntax]: the output of `docker compose config` cannot be read
         --> the compose model
-    "#]].assert_eq(&problems);
+    "#]]
+    .assert_eq(&problems);
 }
 
 #[test]

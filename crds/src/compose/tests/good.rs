@@ -46,7 +46,10 @@ services:
 #[test]
 fn the_example_of_the_design_means_what_it_says() {
     let spec = good(SHOP);
-    assert_eq!((spec.project.as_str(), spec.working_dir.as_str()), ("shop", "/home/me/shop"));
+    assert_eq!(
+        (spec.project.as_str(), spec.working_dir.as_str()),
+        ("shop", "/home/me/shop")
+    );
     expect![[r#"
         {
           "bao": {
@@ -87,27 +90,71 @@ fn the_example_of_the_design_means_what_it_says() {
               "column": 9
             }
           }
-        }"#]].assert_eq(&serde_json::to_string_pretty(&spec.sources).unwrap());
+        }"#]]
+    .assert_eq(&serde_json::to_string_pretty(&spec.sources).unwrap());
     let api = &spec.services["api"];
     assert_eq!(api.secrets[0].file.uid, Some(Owner::Service));
     assert_eq!(api.secrets[0].file.mode, Some(0o440));
     assert_eq!(api.secrets[0].origin.to_string(), "compose.yaml:27:17");
-    assert_eq!(api.env["STRIPE_KEY"].value, EnvValue::Secret(Operand::Name("stripe_key".into())));
-    assert!(matches!(&api.env["DATABASE_URL"].value, EnvValue::Template(t) if t.operands().count() == 1));
-    assert!(matches!(&api.env["INLINE"].value, EnvValue::Secret(Operand::Ref(_))));
+    assert_eq!(
+        api.env["STRIPE_KEY"].value,
+        EnvValue::Secret(Operand::Name("stripe_key".into()))
+    );
+    assert!(
+        matches!(&api.env["DATABASE_URL"].value, EnvValue::Template(t) if t.operands().count() == 1)
+    );
+    assert!(matches!(
+        &api.env["INLINE"].value,
+        EnvValue::Secret(Operand::Ref(_))
+    ));
     assert_eq!(api.env["SEEN"].via, Via::Compose);
-    let templates: Vec<_> = api.templates.iter().map(|t| (t.target.as_str(), t.source.as_deref(), t.file.mode, t.file.update)).collect();
+    let templates: Vec<_> = api
+        .templates
+        .iter()
+        .map(|t| {
+            (
+                t.target.as_str(),
+                t.source.as_deref(),
+                t.file.mode,
+                t.file.update,
+            )
+        })
+        .collect();
     assert_eq!(
         templates,
         [
             ("app.toml", Some("./app.toml.tpl"), None, Update::Swap),
-            ("etc/a.conf", Some("./conf.d/a.conf"), Some(0o400), Update::Inplace),
-            ("etc/sub/b.conf", Some("./conf.d/sub/b.conf"), Some(0o400), Update::Inplace),
+            (
+                "etc/a.conf",
+                Some("./conf.d/a.conf"),
+                Some(0o400),
+                Update::Inplace
+            ),
+            (
+                "etc/sub/b.conf",
+                Some("./conf.d/sub/b.conf"),
+                Some(0o400),
+                Update::Inplace
+            ),
         ]
     );
-    assert_eq!(api.on_change.as_ref().unwrap().action, ChangeAction::Signal("HUP".into()));
-    assert_eq!(spec.services["db"].on_change.as_ref().unwrap().action, ChangeAction::Exec(["psql", "-U", "postgres", "-f", "/run/secrets/rotate.sql"].map(str::to_owned).to_vec()));
-    let targets: Vec<_> = spec.services["mailer"].secrets.iter().map(|g| g.target.as_str()).collect();
+    assert_eq!(
+        api.on_change.as_ref().unwrap().action,
+        ChangeAction::Signal("HUP".into())
+    );
+    assert_eq!(
+        spec.services["db"].on_change.as_ref().unwrap().action,
+        ChangeAction::Exec(
+            ["psql", "-U", "postgres", "-f", "/run/secrets/rotate.sql"]
+                .map(str::to_owned)
+                .to_vec()
+        )
+    );
+    let targets: Vec<_> = spec.services["mailer"]
+        .secrets
+        .iter()
+        .map(|g| g.target.as_str())
+        .collect();
     assert_eq!(targets, ["smtp_password", "Mail"]);
     let json = serde_json::to_string(&spec).unwrap();
     assert_eq!(serde_json::from_str::<ProjectSpec>(&json).unwrap(), spec);
@@ -292,13 +339,22 @@ fn of_the_model_only_what_is_needed_is_kept() {
                 mounts: {},
                 own_files: [],
             },
-        }"#]].assert_eq(&format!("{model:#?}"));
+        }"#]]
+    .assert_eq(&format!("{model:#?}"));
 }
 
 #[test]
 fn nothing_that_was_interpolated_elsewhere_gets_into_the_spec() {
     let text = "name: p\nx-locket:\n  sources: { bao: { type: openbao, url: 'https://${HOST}:1', root: '${DIR}' } }\n  secrets: { a: 'bao:kv/${ENV}/db#x' }\nx-other: ${CANARY}\nservices:\n  api:\n    image: x\n    environment: { A: '${CANARY}' }\n    command: [run, '${CANARY}']\n    labels: { other: '${CANARY}' }\n    build: { args: { X: '${CANARY}' } }\n    x-locket: { secrets: [a] }\n    x-more: ${CANARY}\n    healthcheck: { test: [CMD, '${CANARY}'] }\n    hostname: ${CANARY}\n    env_file: ${CANARY}\nsecrets: { s: { environment: '${CANARY}' } }\n";
-    let (spec, problems) = compile_with(&[("compose.yaml", text)], &[("CANARY", "hunter2"), ("HOST", "host"), ("DIR", "/dir"), ("ENV", "prod")]);
+    let (spec, problems) = compile_with(
+        &[("compose.yaml", text)],
+        &[
+            ("CANARY", "hunter2"),
+            ("HOST", "host"),
+            ("DIR", "/dir"),
+            ("ENV", "prod"),
+        ],
+    );
     assert_eq!(problems, "");
     let json = serde_json::to_string(&spec.unwrap()).unwrap();
     assert!(!json.contains("hunter2"), "{json}");
@@ -311,31 +367,81 @@ fn positions_follow_overrides_merges_and_extends() {
     let base = "x-a: &a { secrets: [one] }\nx-locket:\n  secrets: { one: local:one, two: local:two }\nservices:\n  base:\n    x-locket:\n      env: { A: one }\n  api:\n    extends: { service: base }\n    x-locket:\n      secrets: [one]\n  web:\n    x-locket: *a\n";
     let over = "services:\n  api:\n    x-locket:\n      secrets: [two]\n      env: { B: two }\n";
     let model = "name: p\nx-locket: { secrets: { one: local:one, two: local:two } }\nservices:\n  api: { x-locket: { secrets: [one, two], env: { A: one, B: two } } }\n  web: { x-locket: { secrets: [one] } }\n";
-    let (spec, problems) = compile_model(model, vec![("compose.yaml".into(), base.into()), ("over.yaml".into(), over.into())]);
+    let (spec, problems) = compile_model(
+        model,
+        vec![
+            ("compose.yaml".into(), base.into()),
+            ("over.yaml".into(), over.into()),
+        ],
+    );
     assert_eq!(problems, "");
     let spec = spec.unwrap();
     let api = &spec.services["api"];
-    let places: Vec<_> = api.secrets.iter().map(|g| &g.origin).chain(api.env.values().map(|g| &g.origin)).map(ToString::to_string).collect();
-    assert_eq!(places, ["compose.yaml:11:17", "over.yaml:4:17", "compose.yaml:7:17", "over.yaml:5:17"]);
-    assert_eq!(spec.services["web"].secrets[0].origin.to_string(), "compose.yaml:1:21");
+    let places: Vec<_> = api
+        .secrets
+        .iter()
+        .map(|g| &g.origin)
+        .chain(api.env.values().map(|g| &g.origin))
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        places,
+        [
+            "compose.yaml:11:17",
+            "over.yaml:4:17",
+            "compose.yaml:7:17",
+            "over.yaml:5:17"
+        ]
+    );
+    assert_eq!(
+        spec.services["web"].secrets[0].origin.to_string(),
+        "compose.yaml:1:21"
+    );
 }
 
 #[test]
 fn an_override_file_may_speak_for_a_service() {
-    let spec = good("name: p\nx-locket:\n  secrets: { a: local:a, b: local:b }\n  services:\n    api: { env: { B: b }, secrets: [b], path: /etc/app/ }\nservices:\n  api: { x-locket: [a] }\n  web: {}\n");
+    let spec = good(
+        "name: p\nx-locket:\n  secrets: { a: local:a, b: local:b }\n  services:\n    api: { env: { B: b }, secrets: [b], path: /etc/app/ }\nservices:\n  api: { x-locket: [a] }\n  web: {}\n",
+    );
     let api = &spec.services["api"];
-    assert_eq!((api.secrets.len(), api.env.len(), api.path.as_str()), (2, 1, "/etc/app"));
+    assert_eq!(
+        (api.secrets.len(), api.env.len(), api.path.as_str()),
+        (2, 1, "/etc/app")
+    );
     assert!(!spec.services.contains_key("web"));
 }
 
 #[test]
 fn on_change_has_many_spellings() {
-    let all = ["none", "auto", "restart", "recreate", "rollout", "signal:HUP", "{ signal: usr1 }", "{ action: signal, signal: HUP }", "{ exec: [a, b] }", "{ action: restart, timeout: 1m30s, stable: 0s, settle: 500ms, restart_every: 1h }", "{ settle: 3s }"];
+    let all = [
+        "none",
+        "auto",
+        "restart",
+        "recreate",
+        "rollout",
+        "signal:HUP",
+        "{ signal: usr1 }",
+        "{ action: signal, signal: HUP }",
+        "{ exec: [a, b] }",
+        "{ action: restart, timeout: 1m30s, stable: 0s, settle: 500ms, restart_every: 1h }",
+        "{ settle: 3s }",
+    ];
     let show = |text: &&str| {
-        let spec = good(&format!("name: p\nservices: {{ api: {{ x-locket: {{ on_change: {text} }} }} }}"));
+        let spec = good(&format!(
+            "name: p\nservices: {{ api: {{ x-locket: {{ on_change: {text} }} }} }}"
+        ));
         let it = spec.services["api"].on_change.clone().unwrap();
-        let times = [("timeout", it.timeout), ("stable", it.stable), ("settle", it.settle), ("restart_every", it.restart_every)];
-        let times: String = times.iter().filter_map(|(name, t)| Some(format!(" {name}={:?}", (*t)?))).collect();
+        let times = [
+            ("timeout", it.timeout),
+            ("stable", it.stable),
+            ("settle", it.settle),
+            ("restart_every", it.restart_every),
+        ];
+        let times: String = times
+            .iter()
+            .filter_map(|(name, t)| Some(format!(" {name}={:?}", (*t)?)))
+            .collect();
         format!("{text:<40} {:?}{times}\n", it.action)
     };
     expect![[r#"
@@ -355,7 +461,9 @@ fn on_change_has_many_spellings() {
 
 #[test]
 fn a_dollar_that_is_doubled_is_one() {
-    let spec = good("name: p\nservices: { api: { x-locket: { env: { A: \"{{ local:a }}$$x\" }, templates: [{ content: \"$$5\", target: t }] } } }");
+    let spec = good(
+        "name: p\nservices: { api: { x-locket: { env: { A: \"{{ local:a }}$$x\" }, templates: [{ content: \"$$5\", target: t }] } } }",
+    );
     let api = &spec.services["api"];
     assert!(matches!(&api.env["A"].value, EnvValue::Template(t) if t.text() == "{{ local:a }}$x"));
     assert_eq!(api.templates[0].content.text(), "$5");
@@ -364,7 +472,10 @@ fn a_dollar_that_is_doubled_is_one() {
 #[test]
 fn files_that_are_included_or_extended_can_be_found() {
     let text = "include:\n  - a.yaml\n  - { path: [b.yaml, c.yaml] }\n  - path: d.yaml\nservices:\n  x: { extends: { file: e.yaml, service: y } }\n  z: { extends: x }\n";
-    assert_eq!(referenced_files(text), ["a.yaml", "b.yaml", "c.yaml", "d.yaml", "e.yaml"]);
+    assert_eq!(
+        referenced_files(text),
+        ["a.yaml", "b.yaml", "c.yaml", "d.yaml", "e.yaml"]
+    );
     assert_eq!(referenced_files(": ["), Vec::<String>::new());
 }
 
