@@ -14,8 +14,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) use catalogue::secret;
 pub(crate) use service::{path as service_path, secrets, variable as env_variable};
-pub(crate) use source::source;
-pub(crate) use values::{Scope, defaults, on_change, source_name, template};
+pub(crate) use source::{KINDS, source};
+#[cfg(test)]
+pub(crate) use tests::keys;
+pub(crate) use values::{SIGNALS, Scope, defaults, on_change, source_name, template};
 
 use crate::diag::{Code, Diagnostic, Lines, Place, Severity};
 use crate::id::{ServiceName, SourceName};

@@ -18,6 +18,7 @@ mod names;
 mod read;
 pub mod reference;
 pub mod resolve;
+pub mod schema;
 pub mod spec;
 pub mod template;
 pub mod time;

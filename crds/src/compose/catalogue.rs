@@ -11,7 +11,7 @@ use crate::spec::SecretSpec;
 use crate::template::is_name;
 use crate::yaml::Value;
 
-const KEYS: [&str; 4] = ["allow_empty", "fields", "ref", "refresh"];
+pub(super) const KEYS: [&str; 4] = ["allow_empty", "fields", "ref", "refresh"];
 
 pub(super) fn secrets(all: &Cursor<'_>, scope: &Scope<'_>) -> BTreeMap<SecretName, SecretSpec> {
     let one = |(name, it): (&str, Cursor<'_>)| {

@@ -10,7 +10,7 @@ use crate::read::Cursor;
 use crate::spec::{EnvGrant, FileGrant, FileMode, Operand, ServiceSpec, TemplateGrant, Via};
 use crate::yaml::Value;
 
-const KEYS: [&str; 5] = ["env", "on_change", "path", "secrets", "templates"];
+pub(super) const KEYS: [&str; 5] = ["env", "on_change", "path", "secrets", "templates"];
 
 /// The short form, a list of secrets, or the long one.
 pub(super) fn read(at: &Cursor<'_>, scope: &Scope<'_>) -> ServiceSpec {

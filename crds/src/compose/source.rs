@@ -25,7 +25,7 @@ pub(crate) const KINDS: [&str; 15] = [
     "vault",
 ];
 
-const KEYS: [&str; 8] = [
+pub(super) const KEYS: [&str; 8] = [
     "auth",
     "ca",
     "namespace",

@@ -67,3 +67,19 @@ pub(super) fn bad(text: &str) -> String {
     assert!(spec.is_none() || !problems.contains("error["), "{problems}");
     problems
 }
+
+/// What the reader takes, for whoever says the same elsewhere: the schema.
+pub(crate) fn keys() -> [(&'static str, Vec<&'static str>); 7] {
+    [
+        ("Project", KEYS.to_vec()),
+        ("Source", source::KEYS.to_vec()),
+        ("Secret", catalogue::KEYS.to_vec()),
+        ("Service", service::KEYS.to_vec()),
+        ("OnChange", values::CHANGE_KEYS.to_vec()),
+        ("Defaults", values::DEFAULT_KEYS.to_vec()),
+        (
+            "File",
+            [&values::MODE_KEYS[..], &["source", "target"]].concat(),
+        ),
+    ]
+}

@@ -293,7 +293,7 @@ fn mode(at: &Cursor<'_>) -> Option<u32> {
 }
 
 /// The keys of [`defaults`].
-const DEFAULT_KEYS: [&str; 4] = ["on_change", "refresh", "restart_every", "settle"];
+pub(super) const DEFAULT_KEYS: [&str; 4] = ["on_change", "refresh", "restart_every", "settle"];
 
 /// `defaults`; `others` are keys that somebody else reads.
 pub(crate) fn defaults(at: &Cursor<'_>, others: &[&'static str]) -> Defaults {
@@ -307,11 +307,11 @@ pub(crate) fn defaults(at: &Cursor<'_>, others: &[&'static str]) -> Defaults {
 }
 
 /// Signals that a program can do something about, without `SIG`.
-const SIGNALS: [&str; 12] = [
+pub(crate) const SIGNALS: [&str; 12] = [
     "ABRT", "ALRM", "CONT", "HUP", "INT", "PIPE", "PWR", "QUIT", "TERM", "USR1", "USR2", "WINCH",
 ];
 
-const CHANGE_KEYS: [&str; 7] = [
+pub(super) const CHANGE_KEYS: [&str; 7] = [
     "action",
     "exec",
     "restart_every",

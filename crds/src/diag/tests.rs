@@ -144,7 +144,7 @@ fn nothing_reaches_a_terminal_that_could_drive_it() {
         "bad\u{1b}[2J\nthing",
     )
     .help("do\u{7} it");
-    let text = render_text(&[it.clone()], &file, false) + &one_line(&it);
+    let text = render_text(std::slice::from_ref(&it), &file, false) + &one_line(&it);
     assert!(
         !text.contains(|c: char| (c.is_control() && c != '\n') || c == '\u{202e}'),
         "{text:?}"

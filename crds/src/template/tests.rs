@@ -277,7 +277,7 @@ proptest! {
     #[test]
     fn text_without_braces_is_itself(text in "[^{]{0,40}") {
         let it = Template::parse(&text).unwrap();
-        let expected: Vec<Part> = (!text.is_empty()).then(|| Part::Text(text)).into_iter().collect();
+        let expected: Vec<Part> = (!text.is_empty()).then_some(Part::Text(text)).into_iter().collect();
         prop_assert_eq!(it.parts(), expected);
     }
 

@@ -1,0 +1,118 @@
+use expect_test::expect_file;
+use serde_json::Value;
+
+use super::*;
+use crate::yaml::{self, Node};
+
+/// A tree as JSON, as an editor's schema check sees it.
+fn json(node: &Node) -> Value {
+    match &node.value {
+        yaml::Value::Null => Value::Null,
+        yaml::Value::Bool(it) => (*it).into(),
+        yaml::Value::Int(it) => (*it).into(),
+        yaml::Value::Float(it) => (*it).into(),
+        yaml::Value::Str(it) => it.as_str().into(),
+        yaml::Value::List(all) => all.iter().map(json).collect(),
+        yaml::Value::Map(all) => Value::Object(
+            all.iter()
+                .filter_map(|e| Some((e.key.clone()?, json(&e.node))))
+                .collect(),
+        ),
+    }
+}
+
+fn takes(schema: &Value, text: &str) -> bool {
+    let validator = jsonschema::validator_for(schema).unwrap();
+    validator.is_valid(&json(&yaml::document(text).unwrap()))
+}
+
+fn written(schema: &Value) -> String {
+    serde_json::to_string_pretty(schema).unwrap() + "\n"
+}
+
+#[test]
+fn what_is_committed_is_what_the_types_say() {
+    // UPDATE_EXPECT=1 writes the files anew.
+    expect_file!["../../../docs/schema/x-locket.json"].assert_eq(&written(&x_locket()));
+    expect_file!["../../../docs/schema/config.json"].assert_eq(&written(&config()));
+}
+
+#[test]
+fn both_are_schemas_of_draft_07() {
+    for schema in [x_locket(), config()] {
+        assert_eq!(schema["$schema"], "http://json-schema.org/draft-07/schema#");
+        assert!(jsonschema::draft7::meta::is_valid(&schema));
+    }
+}
+
+#[test]
+fn schema_and_reader_know_the_same_keys() {
+    let schema = x_locket();
+    for (name, mut expected) in crate::compose::keys() {
+        let properties = schema["definitions"][name]["properties"]
+            .as_object()
+            .unwrap_or_else(|| panic!("{name}"));
+        let mut found: Vec<_> = properties.keys().map(String::as_str).collect();
+        found.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(found, expected, "{name}");
+    }
+}
+
+#[test]
+fn the_schema_takes_what_the_reader_takes() {
+    let schema = x_locket();
+    for text in [
+        "{}",
+        "services: { api: { image: x, x-locket: [a, { source: 'local:a', mode: 0440, uid: service, gid: 5 }] } }",
+        "x-locket: { sources: { op: 1password, bao: { type: bao, url: 'https://x:1/v', auth: { approle: { role_id: r, secret_id: { file: /x } } }, timeout: 5s } } }",
+        "x-locket: { secrets: { a: 'local:a', b: { ref: 'op://a b/c', fields: { x: y }, allow_empty: true, refresh: 1m30s } }, defaults: { on_change: restart, settle: 500ms }, services: { api: [a] } }",
+        "services: { api: { x-locket: { path: /etc/app, env: { A: a, B: '{{ a }}', C: { secret: a, via: compose } }, templates: [{ content: x, target: y, mode: '0400' }], on_change: 'signal:HUP' } } }",
+        "services: { api: { x-locket: { on_change: { exec: [a], timeout: 1s } } } }",
+    ] {
+        assert!(takes(&schema, text), "{text}");
+    }
+}
+
+#[test]
+fn the_schema_refuses_what_the_reader_refuses() {
+    let schema = x_locket();
+    for text in [
+        "x-locket: { source: {} }",
+        "x-locket: { sources: { a: opnebao } }",
+        "x-locket: { sources: { a: { url: 'https://x' } } }",
+        "x-locket: { sources: { a: { type: vault, url: 'https://u:p@x' } } }",
+        "x-locket: { sources: { a: { type: vault, auth: { token: hunter2 } } } }",
+        "x-locket: { sources: { a: { type: vault, auth: {} } } }",
+        "x-locket: { secrets: [a] }",
+        "x-locket: { secrets: { a: hunter2 } }",
+        "x-locket: { defaults: { settle: soon } }",
+        "services: { api: { x-locket: text } }",
+        "services: { api: { x-locket: { secrets: [{ target: x }] } } }",
+        "services: { api: { x-locket: { secrets: [{ source: x, update: move }] } } }",
+        "services: { api: { x-locket: { env: [A] } } }",
+        "services: { api: { x-locket: { path: run } } }",
+        "services: { api: { x-locket: { on_change: explode } } }",
+        "services: { api: { x-locket: { on_change: { exec: 'a b' } } } }",
+    ] {
+        assert!(!takes(&schema, text), "{text}");
+    }
+}
+
+#[test]
+fn the_schema_of_locket_yaml_agrees_with_its_reader() {
+    let schema = config();
+    let good = "sources: { env: env }\ndefaults: { on_change: none, quiet: 1s }\nlimits: { value: 64KiB, events: 5 }\ngrants: [{ project: '*', references: ['bao:kv/'], sources: [a, { type: vault, url: 'https://x' }] }]";
+    assert!(takes(&schema, good));
+    assert!(crate::config::HostConfig::parse("f", good).is_ok());
+    for bad in [
+        "source: {}",
+        "defaults: { settle: x }",
+        "limits: { value: 1GB }",
+        "grants: [{ sources: [a] }]",
+        "grants: [{ project: p, references: [a] }]",
+    ] {
+        assert!(!takes(&schema, bad), "{bad}");
+        assert!(crate::config::HostConfig::parse("f", bad).is_err(), "{bad}");
+    }
+}
