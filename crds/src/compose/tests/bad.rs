@@ -699,7 +699,7 @@ fn what_is_written_in_no_known_file_is_refused_where_interpolation_matters() {
         error[L013 interpolation]: it cannot be seen where `B` was written, so whether something was interpolated into it
          --> compose.yaml:4:12
           |
-        4 |       env: **********************
+        4 |       env: { A: "{{ local:a }}" }
           |            ^
           |
           = help: write it in one of the project's own compose files
@@ -707,7 +707,7 @@ fn what_is_written_in_no_known_file_is_refused_where_interpolation_matters() {
         error[L013 interpolation]: `A` is not what this file says, so it cannot be seen whether something was interpolated into it
          --> compose.yaml:4:17
           |
-        4 |       env: **********************
+        4 |       env: { A: "{{ local:a }}" }
           |                 ^^^^^^^^^^^^^^^
           |
           = help: write it in one of the project's own compose files
