@@ -239,12 +239,13 @@ async fn no_path_leads_out_of_a_root() {
     fs::write(root.join("..data/inner"), "inner").unwrap();
     symlink("..data/inner", root.join("link")).unwrap();
     let store = files.store().await;
+    // This one does not even get to the store.
+    assert!("file:../outside".parse::<SecretRef>().is_err());
     let absolute = format!("file:{}", root.join("link").display());
     for (text, kind) in [
         ("file:way-out", Some(ErrorKind::Denied)),
         ("file:absolute", Some(ErrorKind::Denied)),
         ("file:up/outside", Some(ErrorKind::Denied)),
-        ("file:../outside", Some(ErrorKind::Denied)),
         ("file:loop", Some(ErrorKind::Denied)),
         ("file:/etc/passwd", Some(ErrorKind::Denied)),
         ("file:link", None),
