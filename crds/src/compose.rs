@@ -9,8 +9,9 @@ mod model;
 mod service;
 mod source;
 mod values;
+mod written;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 pub(crate) use catalogue::secret;
 pub(crate) use service::{path as service_path, secrets, variable as env_variable};
@@ -19,11 +20,13 @@ pub(crate) use source::{KINDS, source};
 pub(crate) use tests::keys;
 pub(crate) use values::{SIGNALS, Scope, defaults, on_change, source_name, template};
 
-use crate::diag::{Code, Diagnostic, Lines, Place, Severity};
+pub use written::{check_sources, referenced_files};
+
+use crate::diag::{Code, Diagnostic, Place, Severity};
 use crate::id::{ServiceName, SourceName};
 use crate::labels;
 use crate::names::suggest;
-use crate::read::{Cursor, File, Reading, Written, under};
+use crate::read::{Cursor, Reading, Written, under};
 use crate::spec::{Defaults, Origin, ProjectSpec, ServiceSpec};
 use crate::yaml::{self, Node, Value};
 
@@ -57,7 +60,7 @@ pub struct ModelInput<'a> {
 ///
 /// Names are not looked up: that is [`crate::resolve::resolve`]'s.
 pub fn compile(input: &ModelInput<'_>) -> (Option<ProjectSpec>, Vec<Diagnostic>) {
-    let (files, mut problems) = files(input.sources);
+    let (files, mut problems) = written::files(input.sources);
     let file = input
         .sources
         .last()
@@ -87,95 +90,6 @@ pub fn compile(input: &ModelInput<'_>) -> (Option<ProjectSpec>, Vec<Diagnostic>)
     ((!failed).then_some(spec), problems)
 }
 
-/// What can be said of the user's files alone, for when compose itself refuses them: syntax, and unquoted templates.
-pub fn check_sources(sources: &[(String, String)]) -> Vec<Diagnostic> {
-    let (files, mut problems) = files(sources);
-    for file in &files {
-        let reading = Reading::plain(&[]);
-        let mut look = vec![];
-        for document in &file.documents {
-            let root = Written {
-                file,
-                node: document,
-            };
-            look.extend(under(&[root], X));
-            for (name, _) in entries(document.get("services")) {
-                look.extend(under(&under(&under(&[root], "services"), name), X));
-            }
-        }
-        while let Some(it) = look.pop() {
-            match &it.node.value {
-                Value::Map(all) if all.iter().any(|e| e.key.is_none()) => {
-                    Cursor::new(&reading, it.node, vec![it], Place::default()).wrong("text");
-                }
-                Value::Map(all) => look.extend(all.iter().rev().map(|e| Written {
-                    node: &e.node,
-                    ..it
-                })),
-                Value::List(all) => {
-                    look.extend(all.iter().rev().map(|node| Written { node, ..it }))
-                }
-                _ => {}
-            }
-        }
-        problems.extend(reading.problems());
-    }
-    problems
-}
-
-/// The files that a compose file includes or extends, as they are written there: relative to it, maybe with variables.
-pub fn referenced_files(text: &str) -> Vec<String> {
-    let mut out = BTreeSet::new();
-    for document in yaml::documents(text).unwrap_or_default() {
-        if let Some(Value::List(all)) = document.get("include").map(|n| &n.value) {
-            for it in all {
-                match it.get("path").unwrap_or(it) {
-                    Node {
-                        value: Value::Str(path),
-                        ..
-                    } => drop(out.insert(path.clone())),
-                    Node {
-                        value: Value::List(paths),
-                        ..
-                    } => out.extend(paths.iter().filter_map(Node::as_str).map(str::to_owned)),
-                    _ => {}
-                }
-            }
-        }
-        let file = |service: &Node| Some(service.get("extends")?.get("file")?.as_str()?.to_owned());
-        out.extend(entries(document.get("services")).filter_map(|(_, service)| file(service)));
-    }
-    out.into_iter().collect()
-}
-
-/// The user's files as trees; those that are not YAML are told and left out.
-fn files(sources: &[(String, String)]) -> (Vec<File<'_>>, Vec<Diagnostic>) {
-    let (mut files, mut problems) = (Vec::new(), Vec::new());
-    for (name, text) in sources {
-        let lines = Lines::new(text);
-        match yaml::documents(text) {
-            Ok(documents) => files.push(File {
-                name,
-                text,
-                lines,
-                documents,
-            }),
-            Err(e) => {
-                let at = lines.place(name, &e.at);
-                let line = text
-                    .lines()
-                    .nth(at.origin.line.saturating_sub(1) as usize)
-                    .unwrap_or_default();
-                let quote = line
-                    .contains("{{")
-                    .then(|| "write templates in quotes: `\"{{ … }}\"`".to_owned());
-                problems.push(Diagnostic::new(Code::Syntax, at, e.message).maybe_help(quote));
-            }
-        }
-    }
-    (files, problems)
-}
-
 /// `docker compose config` doubles every dollar of its output.
 fn undouble(node: &mut Node) {
     match &mut node.value {
@@ -189,15 +103,6 @@ fn undouble(node: &mut Node) {
         }),
         _ => {}
     }
-}
-
-fn entries(node: Option<&Node>) -> impl Iterator<Item = (&str, &Node)> {
-    let all = match node.map(|n| &n.value) {
-        Some(Value::Map(all)) => all.as_slice(),
-        _ => &[],
-    };
-    all.iter()
-        .filter_map(|e| Some((e.key.as_deref()?, &e.node)))
 }
 
 fn project(root: &Cursor<'_>, input: &ModelInput<'_>) -> ProjectSpec {
@@ -218,6 +123,7 @@ fn project(root: &Cursor<'_>, input: &ModelInput<'_>) -> ProjectSpec {
         model: BTreeMap::new(),
     };
     let top = root.get(X);
+    written::dropped(root);
     if let Some(top) = &top {
         top.known(&KEYS);
         let all = top

@@ -99,6 +99,8 @@ codes! {
     UnusedSecret = "L041" "unused-secret" Warning,
     /// A value that others can see.
     Visible = "L042" "visible" Warning,
+    /// Something that compose leaves out.
+    Dropped = "L043" "dropped" Warning,
 }
 
 impl fmt::Display for Code {

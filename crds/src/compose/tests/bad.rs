@@ -839,3 +839,56 @@ fn a_problem_in_an_anchor_is_told_once() {
           = help: write a name of `x-locket.secrets`, or `<source>:<path>#<field>`; a value is never written down here
     "#]].assert_eq(&bad(text));
 }
+
+#[test]
+fn what_compose_cannot_merge_and_what_it_drops() {
+    let sources = [
+        (
+            "compose.yaml".to_owned(),
+            "services:\n  api:\n    x-locket: [local:a]\n".to_owned(),
+        ),
+        (
+            "over.yaml".to_owned(),
+            "services:\n  api:\n    x-locket:\n      secrets: [local:b]\n".to_owned(),
+        ),
+    ];
+    let problems = check_sources(&sources);
+    expect![[r#"
+        error[L004 wrong-type]: `x-locket` of api is a list in one file and a mapping in another
+         --> over.yaml:4:7
+          |
+        4 |       secrets: [local:b]
+          |       ^
+          |
+         ::: compose.yaml:3:15
+          |
+        3 |     x-locket: [local:a]
+          |               - the other form
+          |
+          = help: write the long form in all files: `{ secrets: […] }`
+    "#]]
+    .assert_eq(&render_text(
+        &problems,
+        &sources.into_iter().collect(),
+        false,
+    ));
+    let included = "x-locket:\n  secrets: { a: local:a, b: local:b, c: local:c }\n";
+    let own =
+        "name: p\ninclude: [inc.yaml]\nx-locket: { secrets: { b: local:b, c: !reset null } }\n";
+    let (_, problems) = compile_model(
+        "name: p\nx-locket: { secrets: { b: local:b } }\n",
+        vec![
+            ("inc.yaml".into(), included.into()),
+            ("compose.yaml".into(), own.into()),
+        ],
+    );
+    expect![[r#"
+        warning[L043 dropped]: compose drops `a`: `x-locket` at the top of an included file is not read
+         --> inc.yaml:2:17
+          |
+        2 |   secrets: { a: local:a, b: local:b, c: local:c }
+          |                 ^^^^^^^
+          |
+          = help: move it to the file that includes this one, or write references in the service itself
+    "#]].assert_eq(&problems);
+}
