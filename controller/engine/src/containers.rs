@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::client::{DEADLINE, Engine, found, within};
 use crate::error::{Kind, Result};
-use crate::http::segment;
+use crate::http::object;
 use crate::time::{Time, parse_rfc3339};
 
 /// What a stop may take beyond its grace period.
@@ -252,9 +252,11 @@ impl Engine {
         let what = format!("inspect container {id}");
         self.count();
         // Not bollard's: its model would take the environment in.
-        let path = format!("/containers/{}/json", segment(id));
-        let said = within(DEADLINE, &what, self.http.get::<Inspected>(&path, &what)).await;
-        Ok(found(said)?.map(Container::from))
+        let said = within(DEADLINE, &what, async {
+            let path = format!("/containers/{}/json", object(id, &what)?);
+            self.http.get::<Inspected>(&path, &what).await
+        });
+        Ok(found(said.await)?.map(Container::from))
     }
 
     /// Starts a container. One that runs already is left alone, and that is no error.
@@ -263,10 +265,12 @@ impl Engine {
     /// [`Kind::NotFound`] if there is no such container, and also if the subpath of one of its
     /// volume mounts does not exist.
     pub async fn start(&self, id: &str) -> Result<()> {
+        let what = format!("start container {id}");
+        let id = object(id, &what)?;
         let start = self
             .docker
             .start_container(id, None::<StartContainerOptions>);
-        self.call(format!("start container {id}"), start).await
+        self.call(what, start).await
     }
 
     /// Stops a container: its stop signal, then SIGKILL after `grace` (default: the container's
@@ -279,7 +283,7 @@ impl Engine {
         let what = format!("stop container {id}");
         self.count();
         // Not bollard's: it does not tell 204 from 304.
-        let mut path = format!("/containers/{}/stop", segment(id));
+        let mut path = format!("/containers/{}/stop", object(id, &what)?);
         if let Some(grace) = grace {
             path.push_str(&format!("?t={}", grace.as_secs()));
         }
@@ -303,9 +307,10 @@ impl Engine {
         let options = KillContainerOptions {
             signal: signal.to_owned(),
         };
+        let what = format!("send {signal} to container {id}");
+        let id = object(id, &what)?;
         let kill = self.docker.kill_container(id, Some(options));
-        self.call(format!("send {signal} to container {id}"), kill)
-            .await
+        self.call(what, kill).await
     }
 
     /// Removes a container and its anonymous volumes. One that is gone is no error.
@@ -317,9 +322,10 @@ impl Engine {
             .v(true)
             .force(force)
             .build();
+        let what = format!("remove container {id}");
+        let id = object(id, &what)?;
         let remove = self.docker.remove_container(id, Some(options));
-        let removed = self.call(format!("remove container {id}"), remove).await;
-        found(removed).map(Option::unwrap_or_default)
+        found(self.call(what, remove).await).map(Option::unwrap_or_default)
     }
 
     /// Gives a container another name.
@@ -330,9 +336,10 @@ impl Engine {
         let options = RenameContainerOptions {
             name: name.to_owned(),
         };
+        let what = format!("rename container {id} to {name}");
+        let id = object(id, &what)?;
         let rename = self.docker.rename_container(id, options);
-        self.call(format!("rename container {id} to {name}"), rename)
-            .await
+        self.call(what, rename).await
     }
 
     /// Sets what the engine does when a container ends by itself.
@@ -341,9 +348,10 @@ impl Engine {
             restart_policy: Some(policy.to_model()),
             ..ContainerUpdateBody::default()
         };
+        let what = format!("set the restart policy of container {id}");
+        let id = object(id, &what)?;
         let update = self.docker.update_container(id, body);
-        self.call(format!("set the restart policy of container {id}"), update)
-            .await
+        self.call(what, update).await
     }
 }
 

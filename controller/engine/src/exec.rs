@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 use crate::client::Engine;
 use crate::error::{Error, Kind, Result};
+use crate::http::object;
 
 /// Bytes of a program's stderr that are kept, the latest.
 const STDERR_KEPT: usize = 8 << 10;
@@ -114,6 +115,7 @@ impl Engine {
 
     async fn start_exec(&self, id: &str, spec: &ExecSpec, stdin: bool) -> Result<ExecStream> {
         let what = describe(id, spec);
+        let id = object(id, &what)?;
         let options = CreateExecOptions {
             attach_stdin: Some(stdin),
             attach_stdout: Some(true),

@@ -8,6 +8,7 @@ use futures_util::TryStreamExt;
 
 use crate::client::{DEADLINE, Engine, found, of_bollard, within};
 use crate::error::{Error, Kind, Result};
+use crate::http::object;
 
 /// Links that are followed before giving up.
 const MAX_LINKS: usize = 8;
@@ -37,6 +38,7 @@ impl Engine {
         max: usize,
     ) -> Result<Option<Vec<u8>>> {
         let what = format!("read {path} of container {container}");
+        let container = object(container, &what)?;
         let mut at = PathBuf::from(path);
         for _ in 0..MAX_LINKS {
             let archive = found(self.archive(container, &at, max, &what).await)?;

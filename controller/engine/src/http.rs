@@ -173,17 +173,30 @@ fn root_of(error: &dyn std::error::Error) -> String {
     root.to_string()
 }
 
-/// Percent-encodes one segment of a path.
-pub(crate) fn segment(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
+/// Lets through what can be the name or id of a container or volume. Names become parts of paths,
+/// where `../volumes` would name something else; nothing on an engine is called so.
+pub(crate) fn object<'a>(name: &'a str, what: &str) -> Result<&'a str, Error> {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b"_.-".contains(&b);
+    let starts = name
+        .bytes()
+        .next()
+        .is_some_and(|b| b.is_ascii_alphanumeric());
+    match starts && name.bytes().all(fits) {
+        true => Ok(name),
+        false => Err(Error::new(
+            Kind::NotFound,
+            what,
+            "nothing can have this name",
+        )),
     }
-    out
+}
+
+/// The same for the name or id of an image, which may have slashes, a tag and a digest.
+pub(crate) fn image<'a>(name: &'a str, what: &str) -> Result<&'a str, Error> {
+    for part in name.split(['/', ':', '@']) {
+        object(part, what)?;
+    }
+    Ok(name)
 }
 
 /// The connector that the pooled client calls.
@@ -247,9 +260,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_segment_cannot_leave_its_place() {
-        assert_eq!(segment("shop-db.1_x"), "shop-db.1_x");
-        assert_eq!(segment("../volumes?a#b"), "..%2Fvolumes%3Fa%23b");
-        assert_eq!(segment("ä"), "%C3%A4");
+    fn a_name_cannot_leave_its_place() {
+        for good in ["shop-db-1", "a", "0b2.x_y"] {
+            assert_eq!(object(good, "x"), Ok(good));
+        }
+        for bad in [
+            "",
+            ".",
+            "..",
+            "../volumes",
+            "a/b",
+            "a?b",
+            "a#b",
+            "a%2fb",
+            "-a",
+            "ä",
+        ] {
+            assert!(object(bad, "x").is_err_and(|e| e.is_not_found()), "{bad}");
+        }
+        for good in [
+            "busybox",
+            "host:5000/shop/api:2",
+            "sha256:0b2",
+            "a@sha256:0b2",
+        ] {
+            assert_eq!(image(good, "x"), Ok(good));
+        }
+        for bad in ["../containers/a", "a//b", "a/../b", "a?force=1", ""] {
+            assert!(image(bad, "x").is_err_and(|e| e.is_not_found()), "{bad}");
+        }
     }
 }

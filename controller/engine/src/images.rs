@@ -11,6 +11,7 @@ use serde::Deserialize;
 use crate::client::{DEADLINE, Engine, found, of_bollard, within};
 use crate::containers::{Healthcheck, InspectedHealthcheck, null_is_default};
 use crate::error::{Error, Kind, Result};
+use crate::http;
 
 /// An import sends some megabytes, perhaps over ssh.
 const IMPORT_DEADLINE: Duration = Duration::from_secs(300);
@@ -45,11 +46,12 @@ impl Engine {
     pub async fn image(&self, name: &str) -> Result<Option<Image>> {
         let what = format!("inspect image {name}");
         self.count();
-        // A reference's slashes stay as they are: the engine's route takes the rest of the path.
-        let name: Vec<_> = name.split('/').map(crate::http::segment).collect();
-        let path = format!("/images/{}/json", name.join("/"));
-        let said = within(DEADLINE, &what, self.http.get::<Inspected>(&path, &what)).await;
-        Ok(found(said)?.map(Image::from))
+        // Not bollard's: its model would take the environment in.
+        let said = within(DEADLINE, &what, async {
+            let path = format!("/images/{}/json", http::image(name, &what)?);
+            self.http.get::<Inspected>(&path, &what).await
+        });
+        Ok(found(said.await)?.map(Image::from))
     }
 
     /// Makes an image of one layer from a tar archive, under `tag` (`name:tag`), and returns its
@@ -84,10 +86,12 @@ impl Engine {
     /// # Errors
     /// [`Kind::Conflict`] if a container uses it.
     pub async fn remove_image(&self, name: &str) -> Result<()> {
+        let what = format!("remove image {name}");
+        let name = http::image(name, &what)?;
         let remove = self
             .docker
             .remove_image(name, None::<RemoveImageOptions>, None);
-        found(self.call(format!("remove image {name}"), remove).await).map(|_| ())
+        found(self.call(what, remove).await).map(|_| ())
     }
 }
 

@@ -8,6 +8,7 @@ use bollard::query_parameters::{ListVolumesOptionsBuilder, RemoveVolumeOptions};
 use crate::client::{Engine, found};
 use crate::containers::label_filter;
 use crate::error::Result;
+use crate::http::object;
 use crate::time::{Time, parse_rfc3339};
 
 /// A volume.
@@ -48,8 +49,12 @@ impl Engine {
 
     /// Looks at one volume; `None` if there is none.
     pub async fn volume(&self, name: &str) -> Result<Option<Volume>> {
+        let what = format!("inspect volume {name}");
+        let Ok(name) = object(name, &what) else {
+            return Ok(None);
+        };
         let inspect = self.docker.inspect_volume(name);
-        Ok(found(self.call(format!("inspect volume {name}"), inspect).await)?.map(Volume::from))
+        Ok(found(self.call(what, inspect).await)?.map(Volume::from))
     }
 
     /// Makes a volume of the `local` driver, or returns the one of that name as it is.
@@ -79,11 +84,12 @@ impl Engine {
     /// [`Kind::Conflict`](crate::Kind::Conflict) if a container uses it, a stopped one included;
     /// `force` does not change that.
     pub async fn remove_volume(&self, name: &str, force: bool) -> Result<()> {
+        let what = format!("remove volume {name}");
+        let name = object(name, &what)?;
         let remove = self
             .docker
             .remove_volume(name, Some(RemoveVolumeOptions { force }));
-        let removed = self.call(format!("remove volume {name}"), remove).await;
-        found(removed).map(Option::unwrap_or_default)
+        found(self.call(what, remove).await).map(Option::unwrap_or_default)
     }
 }
 
