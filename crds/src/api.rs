@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Fingerprint, ProjectName, ServiceName, SourceName};
+use crate::spec::ProjectSpec;
 pub use crate::time::Timestamp;
 
 /// Version of these structures, in [`Status::version`] and in the URLs.
@@ -253,6 +254,79 @@ pub struct Generation {
     pub seq: u64,
     /// Fingerprint.
     pub fingerprint: Fingerprint,
+}
+
+/// `GET /v1/version`: who answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answerer {
+    /// [`VERSION`].
+    pub version: u32,
+    /// The version of the program.
+    pub locket: String,
+    /// The engine that it looks after, by the engine's own id.
+    pub engine: String,
+}
+
+/// How far an apply goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ApplyMode {
+    /// Deliver; nothing is disrupted. What the gate asks for: while it waits, the project is held.
+    Deliver,
+    /// Deliver, then do to containers what has to be done.
+    Act,
+}
+
+/// `POST /v1/projects/<project>/apply`; answered by a stream of [`Progress`], one JSON object a line.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ApplyRequest {
+    /// What is wanted from now on; `None`: what was applied last.
+    pub spec: Option<ProjectSpec>,
+    /// How far to go.
+    pub mode: ApplyMode,
+}
+
+/// One line of an apply's answer. The last one is `Done` or `Failed`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Progress {
+    /// Something was done, or is waited for.
+    Info(String),
+    /// Something is not as it should be, but nobody has to stop for it.
+    Warning(String),
+    /// The end: what could be done is done.
+    Done(Applied),
+    /// The end: it could not be done.
+    Failed(Failure),
+}
+
+/// The end of an apply.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Applied {
+    /// A controller did it and goes on looking after the project; otherwise it was one pass in the client.
+    pub controller: bool,
+    /// Services that have a complete generation, with its sequence number.
+    pub delivered: Vec<(ServiceName, u64)>,
+    /// Containers that still run with an old value: name, and why.
+    pub outdated: Vec<(String, String)>,
+}
+
+/// `POST /v1/projects/<project>/plan`: what would be done.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct PlanView {
+    /// Steps that would be run now, one line each.
+    pub now: Vec<String>,
+    /// What is expected to follow, or is held, one line each.
+    pub later: Vec<String>,
+    /// What keeps services from getting what they ask for, one line each.
+    pub problems: Vec<String>,
+}
+
+impl PlanView {
+    /// True when nothing would be done.
+    pub fn is_empty(&self) -> bool {
+        self.now.is_empty() && self.later.is_empty()
+    }
 }
 
 /// Why a request was not answered, with any HTTP status that is not 2xx.

@@ -1,0 +1,145 @@
+//! Our own image: the running program in a tar with fixed metadata, imported through the Engine API.
+//!
+//! The tar's digest is the image's only layer digest, and so the identity of everything we run (`docs/adr`).
+//! Importing the same program twice gives two image ids and one layer digest.
+
+use std::path::Path;
+
+use bytes::Bytes;
+use locket_engine::Engine;
+use sha2::{Digest, Sha256};
+
+use super::Error;
+
+/// Path of the program in our image.
+pub const PROGRAM: &str = "/locket";
+
+/// A Linux program that can run in an image of its own.
+#[derive(Clone)]
+pub struct Binary {
+    bytes: Bytes,
+    tar: Bytes,
+    layer: String,
+    arch: &'static str,
+}
+
+impl Binary {
+    /// Takes a static ELF program, as bytes.
+    ///
+    /// # Errors
+    /// When it is not an ELF program for a known architecture, or when it needs a dynamic loader.
+    pub fn new(program: Vec<u8>) -> Result<Self, Error> {
+        let arch = elf_arch(&program)?;
+        let mut tar = tar::Builder::new(Vec::with_capacity(program.len() + 4096));
+        let mut header = tar::Header::new_ustar();
+        header.set_size(program.len() as u64);
+        header.set_mode(0o755);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(0);
+        let name = PROGRAM.trim_start_matches('/');
+        let written = tar.append_data(&mut header, Path::new(name), program.as_slice()).and_then(|()| tar.into_inner());
+        let tar = Bytes::from(written.map_err(|e| Error::Binary(format!("its archive cannot be made: {e}")))?);
+        let layer = format!("sha256:{}", hex(&Sha256::digest(&tar)));
+        Ok(Self { bytes: Bytes::from(program), tar, layer, arch })
+    }
+
+    /// The program itself; the shim is this same program.
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// SHA-256 of the program.
+    pub fn sha256(&self) -> [u8; 32] {
+        Sha256::digest(&self.bytes).into()
+    }
+
+    /// The layer digest that an import of this program gives, `sha256:…`.
+    pub fn layer(&self) -> &str {
+        &self.layer
+    }
+
+    /// Makes sure that the engine has this program as an image; answers the image's id.
+    ///
+    /// # Errors
+    /// When the engine runs another architecture, or refuses the import.
+    pub async fn ensure_image(&self, engine: &Engine, tag: &str) -> Result<String, Error> {
+        if let Some(image) = engine.image(tag).await?
+            && image.layers.len() == 1
+            && image.layers[0] == self.layer
+        {
+            return Ok(image.id);
+        }
+        let version = engine.version().await?;
+        if version.os != "linux" || version.arch != self.arch {
+            return Err(Error::Architecture { engine: format!("{}/{}", version.os, version.arch), ours: format!("linux/{}", self.arch) });
+        }
+        let entrypoint = format!("ENTRYPOINT [\"{PROGRAM}\"]");
+        engine.import_image(self.tar.clone(), tag, &[&entrypoint, "LABEL org.opencontainers.image.title=locket"]).await?;
+        let image = engine.image(tag).await?.ok_or_else(|| Error::Binary(format!("the engine does not show the image {tag} that it has just imported")))?;
+        Ok(image.id)
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// Docker's name of the architecture of a static ELF program.
+///
+/// Layout: System V ABI, <https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html>.
+fn elf_arch(program: &[u8]) -> Result<&'static str, Error> {
+    let u16_at = |at: usize| program.get(at..at + 2).map(|b| u16::from_le_bytes([b[0], b[1]]));
+    let u64_at = |at: usize| program.get(at..at + 8).and_then(|b| b.try_into().ok()).map(u64::from_le_bytes);
+    let not_ours = || Error::Binary("it is not a 64-bit Linux program".into());
+    if program.get(..6) != Some(b"\x7fELF\x02\x01".as_slice()) {
+        return Err(not_ours());
+    }
+    let arch = match u16_at(18).ok_or_else(not_ours)? {
+        62 => "amd64",
+        183 => "arm64",
+        _ => return Err(not_ours()),
+    };
+    let (offset, size, count) = (u64_at(32).ok_or_else(not_ours)?, u16_at(54).ok_or_else(not_ours)?, u16_at(56).ok_or_else(not_ours)?);
+    // PT_INTERP names a dynamic loader, which an empty image does not have.
+    let dynamic = (0..u64::from(count)).any(|i| {
+        let at = usize::try_from(offset + i * u64::from(size)).unwrap_or(usize::MAX);
+        program.get(at..at.saturating_add(4)).is_some_and(|kind| kind == 3_u32.to_le_bytes())
+    });
+    if dynamic {
+        return Err(Error::Binary("it needs a dynamic loader; use the static release build (make install)".into()));
+    }
+    Ok(arch)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn elf(machine: u16, segment: u32) -> Vec<u8> {
+        let mut it = vec![0_u8; 64 + 56];
+        it[..6].copy_from_slice(b"\x7fELF\x02\x01");
+        it[18..20].copy_from_slice(&machine.to_le_bytes());
+        it[32..40].copy_from_slice(&64_u64.to_le_bytes());
+        it[54..56].copy_from_slice(&56_u16.to_le_bytes());
+        it[56..58].copy_from_slice(&1_u16.to_le_bytes());
+        it[64..68].copy_from_slice(&segment.to_le_bytes());
+        it
+    }
+
+    #[test]
+    fn the_same_program_has_the_same_layer() {
+        let (a, b) = (Binary::new(elf(62, 1)).unwrap(), Binary::new(elf(62, 1)).unwrap());
+        assert_eq!(a.layer(), b.layer());
+        assert_ne!(a.layer(), Binary::new(elf(183, 1)).unwrap().layer());
+    }
+
+    #[test]
+    fn a_program_that_cannot_run_alone_is_refused() {
+        let error = |program| Binary::new(program).err().map(|e| e.to_string()).unwrap_or_default();
+        assert!(error(elf(62, 3)).contains("dynamic loader"));
+        assert!(error(b"#!/bin/sh".to_vec()).contains("not a 64-bit"));
+        assert!(error(elf(62, 1)[..60].to_vec()).is_empty(), "no segments can be read: nothing dynamic");
+        assert!(error(elf(3, 1)).contains("not a 64-bit"));
+    }
+}

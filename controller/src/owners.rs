@@ -1,0 +1,200 @@
+//! Who owns a delivered file: names are looked up in the service's own image, as the image means them.
+
+use std::collections::HashMap;
+
+use locket_crds::spec::{ComposeService, FileMode, Owner};
+use locket_engine::{CreateContainer, Engine};
+use tokio::sync::Mutex;
+
+/// Largest `/etc/passwd` or `/etc/group` that is read, bytes.
+const MAX: usize = 256 * 1024;
+
+/// Why an owner is unknown.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The engine did not answer.
+    #[error("the image {image} cannot be read")]
+    Engine {
+        /// The image.
+        image: String,
+        /// Its answer.
+        #[source]
+        source: locket_engine::Error,
+    },
+    /// The image knows no such name.
+    #[error("the image {image} has no {what} {name}")]
+    Unknown {
+        /// The image.
+        image: String,
+        /// `user` or `group`.
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// A name was given, but there is no image to look it up in.
+    #[error("{name} cannot be looked up: the image {image} is not on the engine yet")]
+    NoImage {
+        /// The image, or `(none)`.
+        image: String,
+        /// The name.
+        name: String,
+    },
+}
+
+/// `/etc/passwd` and `/etc/group` of one image, and its default user.
+#[derive(Debug, Clone, Default)]
+struct Accounts {
+    /// name → (uid, gid)
+    users: HashMap<String, (u32, u32)>,
+    /// uid → gid
+    primary: HashMap<u32, u32>,
+    groups: HashMap<String, u32>,
+    default_user: String,
+}
+
+impl Accounts {
+    fn parse(passwd: &str, group: &str, default_user: String) -> Self {
+        let mut it = Self { default_user, ..Self::default() };
+        for line in passwd.lines() {
+            let field: Vec<&str> = line.split(':').collect();
+            if let [name, _, uid, gid, ..] = field.as_slice()
+                && let (Ok(uid), Ok(gid)) = (uid.parse(), gid.parse())
+            {
+                it.users.entry((*name).to_owned()).or_insert((uid, gid));
+                it.primary.entry(uid).or_insert(gid);
+            }
+        }
+        for line in group.lines() {
+            let field: Vec<&str> = line.split(':').collect();
+            if let [name, _, gid, ..] = field.as_slice()
+                && let Ok(gid) = gid.parse()
+            {
+                it.groups.entry((*name).to_owned()).or_insert(gid);
+            }
+        }
+        it
+    }
+
+    fn user(&self, name: &str) -> Option<(u32, u32)> {
+        match name.parse::<u32>() {
+            Ok(uid) => Some((uid, self.primary.get(&uid).copied().unwrap_or(0))),
+            Err(_) => self.users.get(name).copied(),
+        }
+    }
+
+    fn group(&self, name: &str) -> Option<u32> {
+        name.parse().ok().or_else(|| self.groups.get(name).copied())
+    }
+
+    /// uid and gid that `user[:group]` runs as; an empty text is the image's own user, else root.
+    fn service(&self, user: &str) -> Option<(u32, u32)> {
+        let user = if user.is_empty() { self.default_user.as_str() } else { user };
+        let (user, group) = user.split_once(':').map_or((user, None), |(u, g)| (u, Some(g)));
+        let (uid, gid) = if user.is_empty() { (0, 0) } else { self.user(user)? };
+        Some((uid, group.map_or(Some(gid), |g| self.group(g))?))
+    }
+}
+
+/// Looks owners up, once an image.
+#[derive(Default)]
+pub struct Owners {
+    by_image: Mutex<HashMap<String, Accounts>>,
+}
+
+impl Owners {
+    /// Uid, gid and permission bits of a file of a service.
+    ///
+    /// # Errors
+    /// When a name is unknown in the service's image. Numbers never ask the engine.
+    pub async fn resolve(&self, engine: &Engine, service: &ComposeService, file: &FileMode) -> Result<(u32, u32, u32), Error> {
+        let mode = file.mode.unwrap_or(0o444);
+        let uid = match &file.uid {
+            None => 0,
+            Some(Owner::Id(id)) => *id,
+            Some(Owner::Name(name)) => self.of(engine, service, name, "user", |a| a.user(name).map(|u| u.0)).await?,
+            Some(Owner::Service) => self.as_service(engine, service).await?.0,
+        };
+        let gid = match &file.gid {
+            // A file for the service's user is for its group too, unless somebody says otherwise.
+            None if file.uid == Some(Owner::Service) => self.as_service(engine, service).await?.1,
+            None => 0,
+            Some(Owner::Id(id)) => *id,
+            Some(Owner::Name(name)) => self.of(engine, service, name, "group", |a| a.group(name)).await?,
+            Some(Owner::Service) => self.as_service(engine, service).await?.1,
+        };
+        Ok((uid, gid, mode))
+    }
+
+    async fn as_service(&self, engine: &Engine, service: &ComposeService) -> Result<(u32, u32), Error> {
+        let user = service.user.clone().unwrap_or_default();
+        // Two numbers need no image.
+        if let Some((uid, gid)) = user.split_once(':')
+            && let (Ok(uid), Ok(gid)) = (uid.parse(), gid.parse())
+        {
+            return Ok((uid, gid));
+        }
+        self.of(engine, service, &user, "user", |a| a.service(&user)).await
+    }
+
+    async fn of<T>(
+        &self,
+        engine: &Engine,
+        service: &ComposeService,
+        name: &str,
+        what: &'static str,
+        find: impl FnOnce(&Accounts) -> Option<T>,
+    ) -> Result<T, Error> {
+        let image = service.image.clone().unwrap_or_else(|| "(none)".to_owned());
+        let failed = |source| Error::Engine { image: image.clone(), source };
+        let found = engine.image(&image).await.map_err(failed)?;
+        let found = found.ok_or_else(|| Error::NoImage { image: image.clone(), name: name.to_owned() })?;
+        let mut by_image = self.by_image.lock().await;
+        if !by_image.contains_key(&found.id) {
+            let accounts = read(engine, &found.id, found.user.clone()).await.map_err(failed)?;
+            by_image.insert(found.id.clone(), accounts);
+        }
+        let accounts = by_image.get(&found.id);
+        accounts.and_then(find).ok_or_else(|| Error::Unknown { image: image.clone(), what, name: name.to_owned() })
+    }
+}
+
+/// Reads the account files through a container that is made and never started.
+async fn read(engine: &Engine, image: &str, default_user: String) -> Result<Accounts, locket_engine::Error> {
+    let spec = CreateContainer {
+        image: image.to_owned(),
+        // An image without a command cannot be created without one; it is never run.
+        cmd: vec!["/locket-never-started".to_owned()],
+        labels: [(crate::own::ROLE.to_owned(), "accounts".to_owned())].into(),
+        network_mode: Some("none".to_owned()),
+        ..CreateContainer::default()
+    };
+    let id = engine.create(&spec).await?;
+    let files = async {
+        let passwd = engine.read_file(&id, "/etc/passwd", MAX).await?.unwrap_or_default();
+        let group = engine.read_file(&id, "/etc/group", MAX).await?.unwrap_or_default();
+        Ok((passwd, group))
+    }
+    .await;
+    let removed = engine.remove(&id, true).await;
+    let (passwd, group) = files?;
+    removed?;
+    Ok(Accounts::parse(&String::from_utf8_lossy(&passwd), &String::from_utf8_lossy(&group), default_user))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accounts(default_user: &str) -> Accounts {
+        Accounts::parse("root:x:0:0:::\napp:x:1000:1001:::\nbroken\n", "root:x:0:\nweb:x:33:\n", default_user.to_owned())
+    }
+
+    #[test]
+    fn a_service_runs_as_compose_says_or_as_its_image_says() {
+        let table = [("", "", Some((0, 0))), ("", "app", Some((1000, 1001))), ("app", "root", Some((1000, 1001)))];
+        let more = [("app:web", "", Some((1000, 33))), ("1000", "", Some((1000, 1001))), ("7:8", "", Some((7, 8)))];
+        for (user, image, want) in table.into_iter().chain(more).chain([("7", "", Some((7, 0))), ("nobody", "", None)]) {
+            assert_eq!(accounts(image).service(user), want, "user {user:?}, image {image:?}");
+        }
+    }
+}

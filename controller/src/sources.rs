@@ -1,0 +1,167 @@
+//! From a reference to the store that answers it: which source is meant, who may use it, one store for all its users.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use locket_crds::config::HostConfig;
+use locket_crds::id::{ProjectName, SourceName};
+use locket_crds::reference::SecretRef;
+use locket_crds::spec::{ProjectSpec, SourceSpec};
+use locket_provider::{Error, ErrorKind, Fetched, SecretStore, SecretVersion};
+
+/// Makes stores. The one implementation that knows concrete backends is the binary's.
+pub trait OpenStore: Send + Sync {
+    /// Opens the store of a source, for one project.
+    ///
+    /// # Errors
+    /// When the type is unknown, or the configuration makes no sense; never because a backend is down.
+    fn open(&self, project: &ProjectName, name: &SourceName, source: &SourceSpec) -> Result<Arc<dyn SecretStore>, Error>;
+}
+
+/// In whose name sources are read.
+#[derive(Clone)]
+pub enum Authority {
+    /// A pass in the client: it uses what its user may use anyway.
+    User(Arc<HostConfig>),
+    /// The controller: only what the host's configuration grants.
+    Host(Arc<HostConfig>),
+}
+
+impl Authority {
+    fn config(&self) -> &HostConfig {
+        match self {
+            Self::User(config) | Self::Host(config) => config,
+        }
+    }
+}
+
+/// A store that was opened, and what it was opened with.
+type Opened = (SourceSpec, Arc<dyn SecretStore>);
+
+/// All sources of all projects.
+pub struct Sources {
+    opener: Arc<dyn OpenStore>,
+    authority: Authority,
+    open: Mutex<HashMap<(ProjectName, SourceName), Opened>>,
+}
+
+/// Why a reference has no answer. Its text never holds a value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Problem {
+    /// Bounded word: [`ErrorKind::reason`], or `NotGranted`.
+    pub reason: &'static str,
+    /// One lower-case clause.
+    pub message: String,
+    /// What the user can do.
+    pub help: Option<String>,
+    /// The backend's wish to be left alone for so long.
+    pub retry_after: Option<Duration>,
+}
+
+impl From<Error> for Problem {
+    fn from(e: Error) -> Self {
+        let retry_after = match e.kind {
+            ErrorKind::Throttled { after } => after,
+            _ => None,
+        };
+        Self { reason: e.kind.reason(), message: e.message, help: e.help, retry_after }
+    }
+}
+
+/// Each reference with the backend's answer.
+pub type Answers<T> = BTreeMap<SecretRef, Result<T, Problem>>;
+
+impl Sources {
+    /// Nothing is opened before it is needed.
+    pub fn new(opener: Arc<dyn OpenStore>, authority: Authority) -> Self {
+        Self { opener, authority, open: Mutex::default() }
+    }
+
+    /// The host configuration in force.
+    pub fn config(&self) -> &HostConfig {
+        self.authority.config()
+    }
+
+    /// What a source's name means in this project: the compose file's own definition if it is complete, else the host's.
+    fn meaning(&self, spec: &ProjectSpec, name: &SourceName) -> Result<SourceSpec, Error> {
+        match (spec.sources.get(name), self.config().sources.get(name)) {
+            (Some(own), _) if !own.is_host_name() => Ok(own.clone()),
+            (Some(own), Some(host)) if own.kind == host.kind => Ok(host.clone()),
+            (Some(own), Some(host)) => Err(Error::new(
+                ErrorKind::Invalid,
+                format!("source {name} is of type {} here and {} in the host configuration", own.kind, host.kind),
+            )),
+            (None, Some(host)) => Ok(host.clone()),
+            // `local`, `file`, `env` need no configuration, a vendor's scheme may be all there is to say.
+            (Some(own), None) => Ok(own.clone()),
+            (None, None) => Ok(SourceSpec::of_kind(name.as_str())),
+        }
+    }
+
+    /// The store that serves a reference, if this authority may use it.
+    ///
+    /// # Errors
+    /// `NotGranted` with the lines that would grant it; `Invalid` for a source that makes no sense.
+    pub fn store(&self, spec: &ProjectSpec, reference: &SecretRef) -> Result<Arc<dyn SecretStore>, Problem> {
+        let name = reference.source();
+        let source = self.meaning(spec, name)?;
+        if let Authority::Host(config) = &self.authority {
+            let own = spec.sources.get(name).filter(|own| !own.is_host_name());
+            config.granted(&spec.project, reference, own).map_err(|missing| Problem {
+                reason: "NotGranted",
+                message: format!("{reference} is not granted to project {}", spec.project),
+                help: Some(missing.to_string()),
+                retry_after: None,
+            })?;
+        }
+        let key = (spec.project.clone(), name.clone());
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((with, store)) = open.get(&key)
+            && *with == source
+        {
+            return Ok(Arc::clone(store));
+        }
+        let store = self.opener.open(&spec.project, name, &source)?;
+        open.insert(key, (source, Arc::clone(&store)));
+        Ok(store)
+    }
+
+    /// The versions of many references: one batch a source, all sources at once.
+    pub async fn versions(&self, spec: &ProjectSpec, refs: impl IntoIterator<Item = SecretRef>) -> Answers<SecretVersion> {
+        self.batch(spec, refs, async |store, refs| store.versions(&refs).await.into_iter().zip(refs).map(|(a, r)| (r, a.map_err(Problem::from))).collect()).await
+    }
+
+    /// The values of many references: one batch a source, all sources at once.
+    pub async fn fetch(&self, spec: &ProjectSpec, refs: impl IntoIterator<Item = SecretRef>) -> Answers<Fetched> {
+        self.batch(spec, refs, async |store, refs| store.fetch(&refs).await.into_iter().zip(refs).map(|(a, r)| (r, a.map_err(Problem::from))).collect()).await
+    }
+
+    async fn batch<T>(
+        &self,
+        spec: &ProjectSpec,
+        refs: impl IntoIterator<Item = SecretRef>,
+        ask: impl AsyncFn(Arc<dyn SecretStore>, Vec<SecretRef>) -> Vec<(SecretRef, Result<T, Problem>)>,
+    ) -> Answers<T> {
+        let mut answers = Answers::new();
+        let mut batches: BTreeMap<SourceName, (Arc<dyn SecretStore>, Vec<SecretRef>)> = BTreeMap::new();
+        for reference in refs {
+            match self.store(spec, &reference) {
+                Ok(store) => batches.entry(reference.source().clone()).or_insert_with(|| (store, Vec::new())).1.push(reference),
+                Err(e) => {
+                    answers.insert(reference, Err(e));
+                }
+            }
+        }
+        let all = join_all(batches.into_values().map(|(store, refs)| ask(store, refs))).await;
+        answers.extend(all.into_iter().flatten());
+        answers
+    }
+
+    /// Forgets the stores of a project.
+    pub fn forget(&self, project: &ProjectName) {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).retain(|(p, _), _| p != project);
+    }
+}
