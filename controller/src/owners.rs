@@ -163,7 +163,7 @@ async fn read(engine: &Engine, image: &str, default_user: String) -> Result<Acco
     let spec = CreateContainer {
         image: image.to_owned(),
         // An image without a command cannot be created without one; it is never run.
-        cmd: vec!["/locket-never-started".to_owned()],
+        cmd: Some(vec!["/locket-never-started".to_owned()]),
         labels: [(crate::own::ROLE.to_owned(), "accounts".to_owned())].into(),
         network_mode: Some("none".to_owned()),
         ..CreateContainer::default()

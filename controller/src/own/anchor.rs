@@ -5,10 +5,10 @@
 use std::collections::BTreeMap;
 
 use locket_crds::id::{ProjectName, ServiceName};
-use locket_engine::{Container, Engine, Mount, RestartPolicy, Volume};
+use locket_engine::{Container, Engine, NewMount, RestartPolicy, Status, Volume};
 
-use super::image::Binary;
-use super::{Error, PROJECT, ROLE, locked_down, verify};
+use super::{Error, PROJECT, ROLE, foreign, locked_down, mount};
+use crate::Host;
 
 /// Compose's label on everything of a project.
 pub const COMPOSE_PROJECT: &str = "com.docker.compose.project";
@@ -20,6 +20,8 @@ const KEY: &str = "locket";
 const COMMAND: &str = "anchor";
 /// The built-in store's volume; every anchor holds its empty subpath, so that a prune never finds it unused.
 const KEEP: &str = "keep";
+/// Where it is mounted.
+const KEEP_AT: &str = "/keep";
 
 /// The volumes of a project that are ours, as they are on the engine now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,27 +74,43 @@ impl Volumes {
         Some(Self { project: project.clone(), project_volume: project_volume?, services })
     }
 
-    fn mounts(&self, store: Option<&str>) -> Vec<Mount> {
-        let mut mounts = vec![Mount::volume(&self.project_volume, "/p")];
-        mounts.extend(self.services.iter().map(|(service, name)| Mount::volume(name, &format!("/v/{service}"))));
-        mounts.extend(store.map(|name| Mount::volume(name, "/keep").subpath(KEEP).read_only()));
-        mounts
+    /// Target and volume of everything that an anchor mounts for the project.
+    fn targets(&self) -> BTreeMap<String, String> {
+        let services = self.services.iter().map(|(service, name)| (format!("/v/{service}"), name.clone()));
+        services.chain([("/p".to_owned(), self.project_volume.clone())]).collect()
     }
 }
 
-/// A running anchor that passed the test, and those that it replaces.
+/// An anchor of ours.
 #[derive(Debug, Clone)]
 pub struct Anchor {
     /// The container.
     pub id: String,
     /// Its number; it rises with every replacement.
     pub number: u64,
-    /// What it mounts.
-    pub volumes: Volumes,
-    /// Anchors of ours that may go once this one's session has shown every volume.
-    superseded: Vec<String>,
-    /// Containers with our label or name that are not ours; for a condition.
-    pub foreign: Vec<String>,
+    /// It runs.
+    pub running: bool,
+    /// Target and volume of what it mounts.
+    mounts: BTreeMap<String, String>,
+}
+
+/// What claims to be an anchor of a project.
+#[derive(Debug, Clone, Default)]
+pub struct Claimants {
+    /// Ours, the highest number first.
+    pub ours: Vec<Anchor>,
+    /// Names of the others, and how it can be told; they never get a value and are never removed.
+    pub foreign: Vec<(String, &'static str)>,
+    /// The highest number in use.
+    highest: u64,
+}
+
+impl Anchor {
+    /// True when it mounts exactly what the project has. The store's volume may come later: that replaces no anchor.
+    pub fn fits(&self, volumes: &Volumes) -> bool {
+        let own = self.mounts.iter().filter(|(target, _)| *target != KEEP_AT);
+        own.eq(&volumes.targets())
+    }
 }
 
 /// Name of the `number`th anchor of a project.
@@ -100,97 +118,94 @@ fn name(project: &ProjectName, number: u64) -> String {
     format!("locket-anchor-{project}-{number}")
 }
 
-/// Every container that claims to be an anchor of the project, highest number first.
-async fn claimants(engine: &Engine, project: &ProjectName) -> Result<Vec<(u64, Container)>, Error> {
-    let prefix = format!("locket-anchor-{project}-");
-    let mut found = Vec::new();
-    for summary in engine.containers(&[&format!("{PROJECT}={project}"), &format!("{ROLE}=anchor")]).await? {
-        let Some(number) = summary.name.strip_prefix(&prefix).and_then(|n| n.parse().ok()) else { continue };
-        found.extend(engine.inspect(&summary.id).await?.map(|it| (number, it)));
+/// Looks for everything that claims to be an anchor of the project. `layers` are those that are known to be ours.
+///
+/// # Errors
+/// When the engine does not answer.
+pub async fn find(host: &Host, project: &ProjectName, layers: &[String]) -> Result<Claimants, Error> {
+    let prefix = name(project, 0);
+    let prefix = prefix.trim_end_matches('0');
+    let place = |target: &str| target == "/p" || target == KEEP_AT || target.starts_with("/v/");
+    let mut found = Claimants::default();
+    for summary in host.engine.containers(&[&format!("{PROJECT}={project}"), &format!("{ROLE}=anchor")]).await? {
+        let Some(number) = summary.name.strip_prefix(prefix).and_then(|n| n.parse().ok()) else { continue };
+        let Some(it) = host.engine.inspect(&summary.id).await? else { continue };
+        found.highest = found.highest.max(number);
+        match foreign(&host.engine, &host.binary, layers, &it, COMMAND, place).await? {
+            None => found.ours.push(Anchor { number, running: it.state.status == Status::Running, mounts: mounts(&it), id: it.id }),
+            Some(why) => found.foreign.push((it.name, why)),
+        }
     }
-    found.sort_by_key(|(number, _)| std::cmp::Reverse(*number));
+    found.ours.sort_by_key(|it| std::cmp::Reverse(it.number));
     Ok(found)
 }
 
-/// Makes sure that an anchor of ours runs and mounts exactly the project's volumes.
-///
-/// # Guarantees
-/// No volume is without a user at any moment, if it had one before.
-///
-/// # Errors
-/// When the engine refuses, or a name of ours is taken.
-pub async fn ensure(engine: &Engine, binary: &Binary, image: &str, volumes: Volumes, known_layers: &[String]) -> Result<Anchor, Error> {
-    let store = engine.volume(super::store::VOLUME).await?.filter(|v| v.labels.contains_key(ROLE)).map(|v| v.name);
-    let mounts = volumes.mounts(store.as_deref());
-    let mut number = 0;
-    let (mut superseded, mut foreign, mut current) = (Vec::new(), Vec::new(), None);
-    for (n, it) in claimants(engine, &volumes.project).await? {
-        number = number.max(n);
-        // The mounts of an anchor that is to be replaced are those of another time.
-        let ours = verify(engine, binary, known_layers, &it, COMMAND, &own_mounts(&it)).await?;
-        let as_wanted = ours.is_ok() && verify(engine, binary, known_layers, &it, COMMAND, &mounts).await?.is_ok();
-        match ours {
-            Ok(()) if as_wanted && current.is_none() => current = Some((n, it)),
-            Ok(()) => superseded.push(it.id),
-            Err(_) => foreign.push(it.name),
-        }
-    }
-    let (number, id) = match current {
-        Some((n, it)) if it.state.running => (n, it.id),
-        Some((n, it)) => {
-            engine.start(&it.id).await?;
-            (n, it.id)
-        }
-        None => (number + 1, make(engine, image, &volumes, number + 1, mounts).await?),
-    };
-    Ok(Anchor { id, number, volumes, superseded, foreign })
+fn mounts(it: &Container) -> BTreeMap<String, String> {
+    it.mounts.iter().map(|m| (m.target.clone(), m.source.clone())).collect()
 }
 
-/// Ours mount the project's volumes at `/p` and below `/v`, and nothing else.
-fn own_mounts(it: &Container) -> Vec<Mount> {
-    let allowed = |target: &str| target == "/p" || target == "/keep" || target.starts_with("/v/");
-    it.mounts.iter().filter(|m| allowed(&m.target)).filter_map(|m| Some(Mount::volume(m.name.as_deref()?, &m.target))).collect()
-}
-
-async fn make(engine: &Engine, image: &str, volumes: &Volumes, number: u64, mounts: Vec<Mount>) -> Result<String, Error> {
-    let name = name(&volumes.project, number);
-    let mut spec = locked_down(name.clone(), image, "anchor", COMMAND, mounts, RestartPolicy::Always);
-    spec.labels.insert(PROJECT.to_owned(), volumes.project.to_string());
-    let id = match engine.create(&spec).await {
-        Ok(id) => id,
-        // Another gate or the controller was faster; the next look at it decides whose it is.
-        Err(e) if e.is_conflict() => match engine.inspect(&name).await? {
-            Some(it) => it.id,
-            None => return Err(e.into()),
-        },
-        Err(e) => return Err(e.into()),
-    };
-    engine.start(&id).await?;
-    Ok(id)
-}
-
-impl Anchor {
-    /// Removes the anchors that this one has replaced. Call it when every volume has been seen through this one.
+impl Claimants {
+    /// A running anchor that fits: one of ours, started where needed, else a new one beside those that are there.
+    ///
+    /// # Guarantees
+    /// Nothing is removed: no volume is without a user at any moment, if it had one before.
     ///
     /// # Errors
     /// When the engine refuses.
-    pub async fn retire_superseded(&mut self, engine: &Engine) -> Result<(), Error> {
-        for id in self.superseded.drain(..) {
-            engine.remove(&id, true).await?;
+    pub async fn ensure(&self, host: &Host, volumes: &Volumes) -> Result<Anchor, Error> {
+        if let Some(it) = self.ours.iter().find(|it| it.fits(volumes)) {
+            host.engine.start(&it.id).await?;
+            return Ok(Anchor { running: true, ..it.clone() });
+        }
+        let store = host.engine.volume(super::store::VOLUME).await?.filter(|v| v.labels.contains_key(ROLE));
+        match self.make(host, volumes, store.is_some()).await {
+            // The store's volume is new and its folders are not made yet: the next anchor will keep it.
+            Err(Error::Engine(e)) if store.is_some() && e.is_not_found() => self.make(host, volumes, false).await,
+            other => other,
+        }
+    }
+
+    async fn make(&self, host: &Host, volumes: &Volumes, keep: bool) -> Result<Anchor, Error> {
+        let image = host.ensure_image().await?;
+        let number = self.highest + 1;
+        let name = name(&volumes.project, number);
+        let mut all: Vec<NewMount> = volumes.targets().iter().map(|(target, volume)| mount(volume, target)).collect();
+        if keep {
+            all.push(NewMount::Volume {
+                source: super::store::VOLUME.to_owned(),
+                target: KEEP_AT.to_owned(),
+                subpath: Some(KEEP.to_owned()),
+                read_only: true,
+                nocopy: true,
+            });
+        }
+        let mut spec = locked_down(name.clone(), &image, "anchor", COMMAND, all, RestartPolicy::Always);
+        spec.labels.insert(PROJECT.to_owned(), volumes.project.to_string());
+        let id = match host.engine.create(&spec).await {
+            Ok(id) => id,
+            // Another gate or the controller was faster; the next look at it decides whose it is.
+            Err(e) if e.is_conflict() => match find(host, &volumes.project, &[]).await?.ours.into_iter().find(|it| it.fits(volumes)) {
+                Some(it) => it.id,
+                None => return Err(e.into()),
+            },
+            Err(e) => return Err(e.into()),
+        };
+        if let Err(e) = host.engine.start(&id).await {
+            // One that cannot start must not be in the way of the next.
+            host.engine.remove(&id, true).await?;
+            return Err(e.into());
+        }
+        Ok(Anchor { id, number, running: true, mounts: volumes.targets() })
+    }
+
+    /// Removes our anchors, except one. Call it when every volume has been seen through that one.
+    ///
+    /// # Errors
+    /// When the engine refuses.
+    pub async fn retire(&self, host: &Host, except: Option<&Anchor>) -> Result<(), Error> {
+        for it in self.ours.iter().filter(|it| except.is_none_or(|e| e.id != it.id)) {
+            host.engine.remove(&it.id, true).await?;
         }
         Ok(())
     }
-}
-
-/// Removes every anchor of the project that is ours, so that its volumes can be removed. What it held is gone.
-///
-/// # Errors
-/// When the engine refuses.
-pub async fn release(engine: &Engine, binary: &Binary, project: &ProjectName, known_layers: &[String]) -> Result<(), Error> {
-    for (_, it) in claimants(engine, project).await? {
-        if verify(engine, binary, known_layers, &it, COMMAND, &own_mounts(&it)).await?.is_ok() {
-            engine.remove(&it.id, true).await?;
-        }
-    }
-    Ok(())
 }

@@ -7,7 +7,7 @@ pub mod anchor;
 pub mod image;
 pub mod store;
 
-use locket_engine::{Container, CreateContainer, Engine, Mount, RestartPolicy};
+use locket_engine::{Container, CreateContainer, Engine, NewMount, RestartPolicy};
 
 use image::Binary;
 
@@ -51,47 +51,43 @@ pub enum Error {
     },
 }
 
+/// A volume, or a part of it, for a container of ours.
+fn mount(volume: &str, target: &str) -> NewMount {
+    NewMount::Volume { source: volume.to_owned(), target: target.to_owned(), subpath: None, read_only: false, nocopy: true }
+}
+
 /// What all our helper containers have in common: no network, nothing to write to, no right that is not named.
-fn locked_down(name: String, image: &str, role: &str, command: &str, mounts: Vec<Mount>, restart: RestartPolicy) -> CreateContainer {
+fn locked_down(name: String, image: &str, role: &str, command: &str, mounts: Vec<NewMount>, restart_policy: RestartPolicy) -> CreateContainer {
     CreateContainer {
         name,
         image: image.to_owned(),
-        cmd: vec![command.to_owned()],
+        cmd: Some(vec![command.to_owned()]),
         labels: [(ROLE.to_owned(), role.to_owned())].into(),
         mounts,
         network_mode: Some("none".to_owned()),
         read_only: true,
         cap_drop: vec!["ALL".to_owned()],
         cap_add: ["CHOWN", "FOWNER", "DAC_OVERRIDE"].map(str::to_owned).to_vec(),
-        security_opt: vec!["no-new-privileges".to_owned()],
+        no_new_privileges: true,
         pids_limit: Some(64),
         // The default log driver writes what it is given to the engine's disk.
-        log_driver: Some("none".to_owned()),
-        restart_policy: restart,
+        no_log: true,
+        restart_policy,
         ..CreateContainer::default()
     }
 }
 
-/// Tells whether a container is the one that we would make, by layer, command and mounts; the reason if it is not.
-async fn verify(engine: &Engine, binary: &Binary, known_layers: &[String], it: &Container, command: &str, mounts: &[Mount]) -> Result<Result<(), String>, Error> {
-    let layers = engine.image(&it.image_id).await?.map(|i| i.layers).unwrap_or_default();
-    let [layer] = layers.as_slice() else { return Ok(Err("its image is not ours".into())) };
-    if layer != binary.layer() && !known_layers.contains(layer) {
-        return Ok(Err("its image is another version, or not ours".into()));
-    }
-    if it.entrypoint != [image::PROGRAM] || it.cmd != [command] {
-        return Ok(Err("it runs another command".into()));
-    }
-    let have: Vec<_> = sorted(it.mounts.iter().map(|m| (m.target.clone(), m.name.clone().unwrap_or_default())));
-    let want: Vec<_> = sorted(mounts.iter().map(|m| (m.target.clone(), m.source.clone())));
-    if have != want {
-        return Ok(Err("its mounts are others".into()));
-    }
-    Ok(Ok(()))
-}
-
-fn sorted<T: Ord>(all: impl Iterator<Item = T>) -> Vec<T> {
-    let mut all: Vec<T> = all.collect();
-    all.sort();
-    all
+/// Why a container is not ours, by layer, command and place of its mounts; `None` if it is.
+///
+/// `layers` are digests that were recorded when an image of ours was imported; this program's own counts in any case.
+async fn foreign(engine: &Engine, binary: &Binary, layers: &[String], it: &Container, command: &str, place: impl Fn(&str) -> bool) -> Result<Option<&'static str>, Error> {
+    let found = engine.image(&it.image_id).await?.map(|i| i.layers).unwrap_or_default();
+    let known = |layer: &String| layer == binary.layer() || layers.contains(layer);
+    let why = match found.as_slice() {
+        [layer] if known(layer) => None,
+        [_] => Some("its image is another version, or not locket's"),
+        _ => Some("its image is not locket's"),
+    };
+    let why = why.or((it.entrypoint != [image::PROGRAM] || it.cmd != [command]).then_some("it runs another command"));
+    Ok(why.or((!it.mounts.iter().all(|m| m.kind == "volume" && place(&m.target))).then_some("it mounts something else")))
 }

@@ -2,10 +2,11 @@
 //!
 //! It is started when somebody needs it and ends itself some seconds after the last session.
 
-use locket_engine::{Engine, ExecSpec, ExecStream, Mount, RestartPolicy};
+use locket_engine::{Engine, ExecSpec, ExecStream, RestartPolicy};
 
-use super::image::{Binary, PROGRAM};
-use super::{Error, ROLE, locked_down, verify};
+use super::image::PROGRAM;
+use super::{Error, ROLE, foreign, locked_down, mount};
+use crate::Host;
 
 /// The volume with store, key, host configuration and grants.
 pub const VOLUME: &str = "locket-state";
@@ -17,15 +18,17 @@ const COMMAND: &str = "store";
 ///
 /// # Errors
 /// When the engine refuses, or a foreign container has the name.
-pub async fn open(engine: &Engine, binary: &Binary, image: &str, known_layers: &[String]) -> Result<ExecStream, Error> {
+pub async fn open(host: &Host) -> Result<ExecStream, Error> {
+    let engine = &host.engine;
     if engine.volume(VOLUME).await?.is_none() {
-        engine.create_volume(VOLUME, &Default::default(), &[(ROLE.to_owned(), "store".to_owned())].into()).await?;
+        let labels = [(ROLE.to_owned(), "store".to_owned())].into();
+        engine.create_volume(VOLUME, &Default::default(), &labels).await?;
     }
     let session = ExecSpec { argv: vec![PROGRAM.to_owned(), "store-session".to_owned()], ..ExecSpec::default() };
     let mut last = None;
     // It may end itself between our look and our exec: then the next round starts it again.
     for _ in 0..3 {
-        let id = running(engine, binary, image, known_layers).await?;
+        let id = running(host).await?;
         match engine.exec(&id, &session).await {
             Ok(stream) => return Ok(stream),
             Err(e) => last = Some(e),
@@ -34,23 +37,24 @@ pub async fn open(engine: &Engine, binary: &Binary, image: &str, known_layers: &
     Err(last.map_or_else(|| Error::NotRunning { what: NAME.into(), why: "no answer".into() }, Error::Engine))
 }
 
-async fn running(engine: &Engine, binary: &Binary, image: &str, known_layers: &[String]) -> Result<String, Error> {
-    let mounts = vec![Mount::volume(VOLUME, "/s")];
+async fn running(host: &Host) -> Result<String, Error> {
+    let engine = &host.engine;
     if let Some(it) = engine.inspect(NAME).await? {
-        match verify(engine, binary, known_layers, &it, COMMAND, &mounts).await? {
-            Ok(()) if it.state.running => return Ok(it.id),
-            Ok(()) => {
+        match foreign(engine, &host.binary, &[], &it, COMMAND, |target| target == "/s").await? {
+            None => {
                 engine.start(&it.id).await?;
                 return Ok(it.id);
             }
-            // Another version of ours that has ended itself holds nothing: the volume is what matters.
-            Err(_) if !it.state.running && it.labels.get(ROLE).is_some_and(|r| r == "store") => engine.remove(&it.id, true).await?,
-            Err(why) => return Err(Error::Foreign { what: format!("container {NAME}"), why }),
+            // Another version of ours holds nothing: the volume is what matters, and its own sessions open it anew.
+            Some(_) if it.labels.get(ROLE).is_some_and(|r| r == "store") && it.network_mode == "none" => engine.remove(&it.id, true).await?,
+            Some(why) => return Err(Error::Foreign { what: format!("container {NAME}"), why: why.into() }),
         }
     }
-    let spec = locked_down(NAME.to_owned(), image, "store", COMMAND, mounts, RestartPolicy::No);
+    let image = host.ensure_image().await?;
+    let spec = locked_down(NAME.to_owned(), &image, "store", COMMAND, vec![mount(VOLUME, "/s")], RestartPolicy::No);
     let id = match engine.create(&spec).await {
         Ok(id) => id,
+        // Somebody else was faster; theirs is as good.
         Err(e) if e.is_conflict() => engine.inspect(NAME).await?.map(|it| it.id).ok_or(e)?,
         Err(e) => return Err(e.into()),
     };
