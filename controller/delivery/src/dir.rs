@@ -1,1 +1,568 @@
-//! Under construction.
+//! Files beneath a directory handle. No path leads out of it and no link is ever followed, whatever the directory holds.
+//!
+//! Each call that changes something is one step of a crash test (see [`fault`]).
+
+use std::ffi::{CStr, CString};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{
+    AtFlags, FallocateFlags, FileType, FlockOperation, Gid, Mode, OFlags, RawDir, ResolveFlags,
+    Stat, Uid,
+};
+use rustix::io::Errno;
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
+
+/// An open directory.
+pub(crate) struct Dir(OwnedFd);
+
+/// Owner and permission bits of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Owner {
+    pub(crate) mode: u32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+}
+
+/// What lies at a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Meta {
+    pub(crate) kind: FileType,
+    pub(crate) owner: Owner,
+    pub(crate) links: u64,
+    /// Device and inode.
+    pub(crate) inode: (u64, u64),
+    /// Last change of the inode, `CLOCK_REALTIME`, nanoseconds; as coarse as the kernel's tick.
+    pub(crate) changed: u64,
+}
+
+const BENEATH: ResolveFlags = ResolveFlags::BENEATH
+    .union(ResolveFlags::NO_SYMLINKS)
+    .union(ResolveFlags::NO_MAGICLINKS);
+const DIRECTORY: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::CLOEXEC);
+/// A pipe that was planted must not make us wait.
+const FILE: OFlags = OFlags::NOFOLLOW
+    .union(OFlags::NONBLOCK)
+    .union(OFlags::CLOEXEC);
+/// No file of ours is larger; what is was not written by us.
+const READ_LIMIT: u64 = 64 << 20;
+
+impl Dir {
+    /// Opens a directory by a path that is trusted.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        Ok(Self(rustix::fs::open(path, DIRECTORY, Mode::empty())?))
+    }
+
+    fn resolve(
+        &self,
+        path: impl rustix::path::Arg + Copy,
+        flags: OFlags,
+        mode: u32,
+    ) -> io::Result<OwnedFd> {
+        loop {
+            // EAGAIN: something was renamed meanwhile and the kernel could not rule out that the path leads outside.
+            match rustix::fs::openat2(&self.0, path, flags, Mode::from_raw_mode(mode), BENEATH) {
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                other => return Ok(other?),
+            }
+        }
+    }
+
+    /// Runs a call that takes one name only in the directory that holds it.
+    fn at<T>(
+        &self,
+        path: &str,
+        call: impl FnOnce(BorrowedFd<'_>, &str) -> rustix::io::Result<T>,
+    ) -> io::Result<T> {
+        match path.rsplit_once('/') {
+            Some((parent, leaf)) => Ok(call(self.dir(parent)?.0.as_fd(), leaf)?),
+            None => Ok(call(self.0.as_fd(), path)?),
+        }
+    }
+
+    /// Opens a directory below.
+    pub(crate) fn dir(&self, path: &str) -> io::Result<Self> {
+        self.resolve(path, DIRECTORY, 0).map(Self)
+    }
+
+    /// Makes a directory.
+    pub(crate) fn make_dir(&self, path: &str, mode: u32) -> io::Result<Self> {
+        fault::step()?;
+        self.at(path, |dir, leaf| rustix::fs::mkdirat(dir, leaf, Mode::RWXU))?;
+        let made = self.dir(path)?;
+        // Not the mode of mkdir, which the umask cuts down.
+        rustix::fs::fchmod(&made.0, Mode::from_raw_mode(mode))?;
+        Ok(made)
+    }
+
+    /// Opens a directory that is made if it is missing, and sees to its mode: whoever made it may have died before.
+    pub(crate) fn ensure_dir(&self, path: &str, mode: u32) -> io::Result<Self> {
+        let dir = match self.dir(path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return self.make_dir(path, mode),
+            other => other?,
+        };
+        if Meta::new(&rustix::fs::fstat(&dir.0)?).owner.mode != mode {
+            fault::step()?;
+            rustix::fs::fchmod(&dir.0, Mode::from_raw_mode(mode))?;
+        }
+        Ok(dir)
+    }
+
+    /// The same, and its name is on disk afterwards.
+    pub(crate) fn ensure_durable_dir(&self, path: &str, mode: u32) -> io::Result<()> {
+        if self.meta(path)?.is_none() {
+            self.make_dir(path, mode)?;
+            rustix::fs::fsync(&self.0)?;
+        }
+        self.ensure_dir(path, mode).map(drop)
+    }
+
+    /// What lies at a path; `None` for nothing.
+    pub(crate) fn meta(&self, path: &str) -> io::Result<Option<Meta>> {
+        match self.at(path, |dir, leaf| {
+            rustix::fs::statat(dir, leaf, AtFlags::SYMLINK_NOFOLLOW)
+        }) {
+            Ok(stat) => Ok(Some(Meta::new(&stat))),
+            Err(e) if is_absent(&e) => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// The text of a symbolic link; `None` for anything else.
+    pub(crate) fn link_text(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
+        match self.at(path, |dir, leaf| {
+            rustix::fs::readlinkat(dir, leaf, Vec::new())
+        }) {
+            Ok(text) => Ok(Some(text.into_bytes())),
+            Err(e) if is_absent(&e) || e.kind() == io::ErrorKind::InvalidInput => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Content and owner of a regular file; `NotFound` for anything else.
+    pub(crate) fn read(&self, path: &str) -> io::Result<(Zeroizing<Vec<u8>>, Owner)> {
+        let file = self.resolve(path, OFlags::RDONLY | FILE, 0)?;
+        let stat = rustix::fs::fstat(&file)?;
+        let meta = Meta::new(&stat);
+        if meta.kind != FileType::RegularFile {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let size = u64::try_from(stat.st_size).unwrap_or(u64::MAX);
+        if size > READ_LIMIT {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        // One buffer in its final size: a secret that grows leaves copies behind. A file that changes meanwhile is cut off.
+        let mut bytes = Zeroizing::new(vec![0; size as usize]);
+        let mut filled = 0;
+        while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            match rustix::io::read(&file, rest) {
+                Ok(0) => break,
+                Ok(n) => filled += n,
+                Err(Errno::INTR) => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
+        bytes.truncate(filled);
+        Ok((bytes, meta.owner))
+    }
+
+    /// Writes a file that is not there yet, with its final owner and mode, and looks whether they have come about.
+    pub(crate) fn create(&self, path: &str, bytes: &[u8], owner: Owner) -> io::Result<OwnedFd> {
+        fault::step()?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | FILE;
+        let file = self.resolve(path, flags, 0o600)?;
+        write_all(&file, bytes)?;
+        give(&file, owner)?;
+        Ok(file)
+    }
+
+    /// Makes sure that a file can be overwritten with that many bytes. Changes nothing that can be seen.
+    pub(crate) fn reserve(&self, path: &str, length: usize) -> io::Result<()> {
+        fault::step()?;
+        let file = self.resolve(path, OFlags::WRONLY | FILE, 0)?;
+        if length == 0 {
+            return Ok(());
+        }
+        match rustix::fs::fallocate(&file, FallocateFlags::KEEP_SIZE, 0, length as u64) {
+            // Not a tmpfs then, and no promise about its space.
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+            other => Ok(other?),
+        }
+    }
+
+    /// Overwrites a regular file: the same inode.
+    pub(crate) fn overwrite(&self, path: &str, bytes: &[u8], owner: Owner) -> io::Result<()> {
+        fault::step()?;
+        let file = self.resolve(path, OFlags::WRONLY | FILE, 0)?;
+        // The stricter of old and new is not known; nobody but root and the new owner while the bytes change.
+        if Meta::new(&rustix::fs::fstat(&file)?).owner != owner {
+            give(
+                &file,
+                Owner {
+                    mode: owner.mode & 0o700,
+                    ..owner
+                },
+            )?;
+        }
+        write_all(&file, bytes)?;
+        rustix::fs::ftruncate(&file, bytes.len() as u64)?;
+        give(&file, owner)
+    }
+
+    /// Replaces a file by rename; with `durable` it is on disk afterwards.
+    pub(crate) fn replace(
+        &self,
+        path: &str,
+        bytes: &[u8],
+        mode: u32,
+        durable: bool,
+    ) -> io::Result<()> {
+        let (parent, leaf) = path.rsplit_once('/').map_or(("", path), |(p, l)| (p, l));
+        let aside = if parent.is_empty() {
+            format!(".{leaf}.new")
+        } else {
+            format!("{parent}/.{leaf}.new")
+        };
+        self.remove(&aside)?;
+        let owner = Owner::of_process(mode);
+        let file = self.create(&aside, bytes, owner)?;
+        if durable {
+            rustix::fs::fsync(&file)?;
+        }
+        self.rename(&aside, path)?;
+        if durable {
+            let dir = if parent.is_empty() {
+                None
+            } else {
+                Some(self.dir(parent)?)
+            };
+            rustix::fs::fsync(&dir.as_ref().unwrap_or(self).0)?;
+        }
+        Ok(())
+    }
+
+    fn open_lock(&self, path: &str) -> io::Result<OwnedFd> {
+        self.resolve(path, OFlags::RDWR | OFlags::CREATE | FILE, 0o600)
+    }
+
+    /// Makes a symbolic link.
+    pub(crate) fn symlink(&self, text: &str, path: &str) -> io::Result<()> {
+        fault::step()?;
+        self.at(path, |dir, leaf| rustix::fs::symlinkat(text, dir, leaf))
+    }
+
+    /// Makes a second name for a file.
+    pub(crate) fn link(&self, from: &str, to: &str) -> io::Result<()> {
+        fault::step()?;
+        self.both(from, to, |a, from, b, to| {
+            rustix::fs::linkat(a, from, b, to, AtFlags::empty())
+        })
+    }
+
+    /// Renames over whatever is at `to` (not a directory).
+    pub(crate) fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        fault::step()?;
+        self.both(from, to, |a, from, b, to| {
+            rustix::fs::renameat(a, from, b, to)
+        })
+    }
+
+    fn both(
+        &self,
+        from: &str,
+        to: &str,
+        call: impl FnOnce(BorrowedFd<'_>, &str, BorrowedFd<'_>, &str) -> rustix::io::Result<()>,
+    ) -> io::Result<()> {
+        let mut result = Ok(());
+        self.at(from, |a, from| {
+            result = self.at(to, |b, to| call(a, from, b, to));
+            Ok(())
+        })?;
+        result
+    }
+
+    /// Removes what is at a path, with all that is below it. Nothing there is fine.
+    pub(crate) fn remove(&self, path: &str) -> io::Result<()> {
+        fault::step()?;
+        let leaf = CString::new(path.rsplit('/').next().unwrap_or(path))?;
+        let parent = path
+            .rsplit_once('/')
+            .map(|(parent, _)| self.dir(parent))
+            .transpose();
+        match parent {
+            Ok(parent) => parent.as_ref().unwrap_or(self).remove_entry(&leaf),
+            Err(e) if is_absent(&e) => Ok(()),
+            Err(e) => Err(e),
+        }
+    }
+
+    fn remove_entry(&self, leaf: &CStr) -> io::Result<()> {
+        match rustix::fs::unlinkat(&self.0, leaf, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => return Ok(()),
+            Err(Errno::ISDIR | Errno::PERM) => {}
+            Err(e) => return Err(e.into()),
+        }
+        let below = Self(self.resolve(leaf, DIRECTORY, 0)?);
+        for name in below.entries()? {
+            below.remove_entry(&name)?;
+        }
+        Ok(rustix::fs::unlinkat(&self.0, leaf, AtFlags::REMOVEDIR)?)
+    }
+
+    /// Removes a directory if nothing is in it.
+    pub(crate) fn remove_if_empty(&self, path: &str) -> io::Result<()> {
+        fault::step()?;
+        match self.at(path, |dir, leaf| {
+            rustix::fs::unlinkat(dir, leaf, AtFlags::REMOVEDIR)
+        }) {
+            Err(e) if is_absent(&e) || e.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
+            other => other,
+        }
+    }
+
+    fn entries(&self) -> io::Result<Vec<CString>> {
+        let again = rustix::fs::openat(&self.0, c".", DIRECTORY, Mode::empty())?;
+        let mut buffer = Vec::with_capacity(8192);
+        let mut dir = RawDir::new(again, buffer.spare_capacity_mut());
+        let mut names = Vec::new();
+        while let Some(entry) = dir.next() {
+            let entry = entry?;
+            if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
+                names.push(entry.file_name().to_owned());
+            }
+        }
+        Ok(names)
+    }
+
+    /// The names in this directory that are UTF-8 text, sorted.
+    pub(crate) fn names(&self) -> io::Result<Vec<String>> {
+        let mut names: Vec<String> = self
+            .entries()?
+            .into_iter()
+            .filter_map(|n| n.into_string().ok())
+            .collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// Removes everything in this directory.
+    pub(crate) fn remove_all(&self) -> io::Result<()> {
+        for name in self.entries()? {
+            fault::step()?;
+            self.remove_entry(&name)?;
+        }
+        Ok(())
+    }
+
+    /// SHA-256 of a regular file, read in small pieces; `NotFound` for anything else.
+    pub(crate) fn digest(&self, path: &str) -> io::Result<[u8; 32]> {
+        let file = self.resolve(path, OFlags::RDONLY | FILE, 0)?;
+        if Meta::new(&rustix::fs::fstat(&file)?).kind != FileType::RegularFile {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let mut hash = Sha256::new();
+        let mut piece = vec![0; 64 << 10];
+        loop {
+            match rustix::io::read(&file, &mut piece[..]) {
+                Ok(0) => return Ok(hash.finalize().into()),
+                Ok(n) => hash.update(piece.get(..n).unwrap_or_default()),
+                Err(Errno::INTR) => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
+    }
+
+    /// Takes the lock on a file, which is made if it is missing. Waits for whoever has it.
+    pub(crate) fn lock(&self, path: &str) -> io::Result<Lock> {
+        let held = self.open_lock(path)?;
+        loop {
+            match rustix::fs::flock(&held, FlockOperation::LockExclusive) {
+                Err(Errno::INTR) => {}
+                other => break other?,
+            }
+        }
+        Ok(Lock { held })
+    }
+
+    /// Takes the lock on a file if nobody has it.
+    pub(crate) fn try_lock(&self, path: &str) -> io::Result<Option<Lock>> {
+        let held = self.open_lock(path)?;
+        match rustix::fs::flock(&held, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(Lock { held })),
+            Err(Errno::WOULDBLOCK) => Ok(None),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// True while the path still leads to the file that was locked.
+    pub(crate) fn is_locked_by(&self, path: &str, lock: &Lock) -> io::Result<bool> {
+        let held = Meta::new(&rustix::fs::fstat(&lock.held)?);
+        Ok(self.meta(path)?.is_some_and(|m| m.inode == held.inode))
+    }
+
+    /// True when the directory lies in memory: tmpfs or ramfs.
+    pub(crate) fn is_in_memory(&self) -> io::Result<bool> {
+        // <https://man7.org/linux/man-pages/man2/statfs.2.html>
+        const TMPFS: u64 = 0x0102_1994;
+        const RAMFS: u64 = 0x8584_58f6;
+        let kind = rustix::fs::fstatfs(&self.0)?.f_type as u64;
+        Ok(matches!(kind, TMPFS | RAMFS))
+    }
+}
+
+/// A lock on a file. It goes with the handle that it was taken on.
+pub(crate) struct Lock {
+    held: OwnedFd,
+}
+
+impl Owner {
+    pub(crate) fn of_process(mode: u32) -> Self {
+        let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
+        Self {
+            mode,
+            uid: uid.as_raw(),
+            gid: gid.as_raw(),
+        }
+    }
+}
+
+impl Meta {
+    #[allow(
+        clippy::useless_conversion,
+        reason = "the kernel's types differ between architectures"
+    )]
+    fn new(stat: &Stat) -> Self {
+        let seconds = u64::try_from(stat.st_ctime).unwrap_or(0);
+        Self {
+            kind: FileType::from_raw_mode(stat.st_mode),
+            owner: Owner {
+                mode: stat.st_mode & 0o7777,
+                uid: stat.st_uid,
+                gid: stat.st_gid,
+            },
+            links: stat.st_nlink.into(),
+            inode: (stat.st_dev.into(), stat.st_ino.into()),
+            changed: seconds
+                .saturating_mul(1_000_000_000)
+                .saturating_add(stat.st_ctime_nsec.into()),
+        }
+    }
+}
+
+/// Nothing is there, or something on the way is no directory of ours.
+pub(crate) fn is_absent(error: &io::Error) -> bool {
+    let errno = Errno::from_io_error(error);
+    matches!(errno, Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP))
+        || error.kind() == io::ErrorKind::NotFound
+}
+
+fn write_all(file: &OwnedFd, bytes: &[u8]) -> io::Result<()> {
+    let half = if fault::is_on() {
+        bytes.len() / 2
+    } else {
+        bytes.len()
+    };
+    let (first, second) = bytes.split_at(half);
+    write(file, first)?;
+    fault::step()?;
+    write(file, second)
+}
+
+fn write(file: &OwnedFd, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match rustix::io::write(file, bytes) {
+            Ok(n) => bytes = bytes.get(n..).unwrap_or_default(),
+            Err(Errno::INTR) => {}
+            Err(e) => return Err(e.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Overwrites bytes of a file that was just written.
+pub(crate) fn write_at(file: &OwnedFd, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
+    fault::step()?;
+    while !bytes.is_empty() {
+        match rustix::io::pwrite(file, bytes, offset) {
+            Ok(n) => {
+                bytes = bytes.get(n..).unwrap_or_default();
+                offset += n as u64;
+            }
+            Err(Errno::INTR) => {}
+            Err(e) => return Err(e.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Owner first: a change of it takes bits away from the mode.
+fn give(file: &OwnedFd, owner: Owner) -> io::Result<()> {
+    fault::step()?;
+    let before = Meta::new(&rustix::fs::fstat(file)?).owner;
+    if (before.uid, before.gid) != (owner.uid, owner.gid) {
+        rustix::fs::fchown(
+            file,
+            Some(Uid::from_raw(owner.uid)),
+            Some(Gid::from_raw(owner.gid)),
+        )?;
+    }
+    rustix::fs::fchmod(file, Mode::from_raw_mode(owner.mode))?;
+    let after = Meta::new(&rustix::fs::fstat(file)?).owner;
+    if after != owner {
+        return Err(io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            "owner or mode did not come about",
+        ));
+    }
+    Ok(())
+}
+
+/// Lets a test stop the machine before its nth change. Everything after that fails, as it would for a dead process.
+#[cfg(test)]
+pub(crate) mod fault {
+    use std::cell::Cell;
+    use std::io;
+
+    thread_local! {
+        static LEFT: Cell<Option<u32>> = const { Cell::new(None) };
+    }
+
+    /// Runs `work` with this many steps to live; true when it ran out of them.
+    pub(crate) fn after<T>(steps: u32, work: impl FnOnce() -> T) -> (T, bool) {
+        LEFT.set(Some(steps));
+        let result = work();
+        (result, LEFT.take() == Some(0))
+    }
+
+    pub(crate) fn is_on() -> bool {
+        LEFT.get().is_some()
+    }
+
+    pub(crate) fn step() -> io::Result<()> {
+        match LEFT.get() {
+            None => Ok(()),
+            Some(0) => Err(io::Error::other("the machine has stopped")),
+            Some(n) => {
+                LEFT.set(Some(n - 1));
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Outside of tests nothing stops us.
+#[cfg(not(test))]
+mod fault {
+    pub(super) fn is_on() -> bool {
+        false
+    }
+
+    #[allow(clippy::unnecessary_wraps, reason = "the test's twin fails")]
+    pub(super) fn step() -> std::io::Result<()> {
+        Ok(())
+    }
+}

@@ -25,8 +25,10 @@ pub const MANIFEST: &str = "manifest";
 pub const LOG: &str = ".locket/log";
 /// A generation that is being written.
 pub(crate) const NEW: &str = ".locket/new";
-/// Something that is about to be renamed to its name, or was just renamed away from it.
-pub(crate) const ASIDE: &str = ".locket/aside";
+/// A log that is about to be renamed to its name.
+pub(crate) const NEW_LOG: &str = ".locket/log.new";
+/// What is about to be renamed to its name. There from the first to the last step of a publish, so that its leftovers are noticed.
+pub(crate) const STAGE: &str = ".locket/stage";
 
 /// Where the shim finds itself in a container, and the program's path in the project volume is [`SHIM_FILE`].
 pub const SHIM_PATH: &str = "/sbin/docker-init";

@@ -3,7 +3,7 @@
 //! A header of magic and key id, then entries of one size. What is left of a torn last entry is not one.
 
 use crate::clock::Stamp;
-use crate::generation::{Fingerprint, keyed};
+use crate::generation::{Fingerprint, Generation, content_fingerprint, fingerprint, keyed};
 use crate::wire::{Encode, Malformed, Sink, Source};
 
 use hmac::Mac as _;
@@ -22,6 +22,8 @@ pub struct Entry {
 }
 
 const MAGIC: [u8; 8] = *b"lkt-log1";
+/// Where the time of the last entry is, counted from the end of the log.
+pub(crate) const TIME_FROM_END: u64 = 16;
 const HEADER: usize = 16;
 const ENTRY: usize = 88;
 
@@ -72,6 +74,15 @@ impl Encode for Entry {
 }
 
 impl Entry {
+    pub(crate) fn new(seq: u64, generation: &Generation, key: &[u8; 32], at: Stamp) -> Self {
+        Self {
+            seq,
+            fingerprint: fingerprint(key, generation),
+            content_fingerprint: content_fingerprint(key, generation),
+            at,
+        }
+    }
+
     pub(crate) fn read(s: &mut Source<'_>) -> Result<Self, Malformed> {
         Ok(Self {
             seq: s.u64()?,

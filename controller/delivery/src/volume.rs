@@ -1,1 +1,514 @@
-//! Under construction.
+//! A service's volume: its generations, which of them is visible, and the log.
+//!
+//! A publish goes: write `new` completely, rename it to its number, make what it needs beside it, swap `..data`, settle the visible
+//! names, replace the log. The log comes last and is the record that everything is visible.
+//!
+//! # Crashes
+//! Every method but [`Volume::open`] first looks for what a crash has left behind. Before the swap that is removed. After the swap
+//! it is completed: the names are settled and the log entry is written, with fingerprints computed from the files, and with the
+//! time of the swap itself if both clocks agree on it (else the present: too late a time costs a question or a restart, too early
+//! a one would lose a change). So the log tells the truth whenever it is read.
+//!
+//! # Assumptions
+//! One caller at a time; [`crate::session`] takes a lock that no app can reach.
+
+mod manifest;
+mod visible;
+
+use std::io;
+use std::path::Path;
+
+use crate::clock::{Clock, Stamp};
+use crate::dir::{Dir, Owner, is_absent, write_at};
+use crate::generation::{GenFile, Generation, fingerprint};
+use crate::layout::{
+    CURRENT, ENV, FILES, HOME, LOG, MANIFEST, NEW, NEW_LOG, STAGE, generation_dir, parse_current,
+    parse_seq,
+};
+use crate::log::{self, Entry};
+use crate::protocol::{Refusal, RefusalKind, Verdict};
+use crate::wire::Encode as _;
+use manifest::Manifest;
+use visible::OPEN;
+
+/// Mode of the files that apps have no business with.
+const PRIVATE: u32 = 0o600;
+/// The kernel's time of a file's last change lags by a tick of its clock, 10 ms at most.
+const TICK: u64 = 10_000_000;
+/// Two readings of two clocks are this close together, nanoseconds.
+const NO_STEP: u64 = 1_000_000;
+
+/// The volume of one service.
+pub struct Volume {
+    root: Dir,
+}
+
+/// What was found on the volume after repairs.
+struct Found {
+    entries: Vec<Entry>,
+    key_matches: bool,
+    /// The highest number that is in use in any way.
+    highest: u64,
+}
+
+impl Volume {
+    /// Opens the volume that is mounted at a path; `None` when nothing is there, or no tmpfs and `any_filesystem` is not set.
+    ///
+    /// # Errors
+    /// When it cannot be opened or asked.
+    pub fn open(path: &Path, any_filesystem: bool) -> io::Result<Option<Self>> {
+        let root = match Dir::open(path) {
+            Err(e) if is_absent(&e) => return Ok(None),
+            other => other?,
+        };
+        Self::new(root, any_filesystem)
+    }
+
+    pub(crate) fn new(root: Dir, any_filesystem: bool) -> io::Result<Option<Self>> {
+        Ok((any_filesystem || root.is_in_memory()?).then_some(Self { root }))
+    }
+
+    /// The log, oldest first, and whether its fingerprints were made with this key.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn log(&self, key: &[u8; 32], clock: Clock<'_>) -> Result<(Vec<Entry>, bool), Refusal> {
+        let found = self
+            .recover(key, clock)
+            .map_err(|e| Refusal::io("reading the log", &e))?;
+        Ok((found.entries, found.key_matches))
+    }
+
+    /// Publishes a generation if `expect` is the current one (0: there is none). Its number is larger than any on the volume and
+    /// than `floor`.
+    ///
+    /// # Errors
+    /// `Conflict`, `Invalid` and `NoSpace` leave the old generation as it was; so does `Io` unless the machine fails between the
+    /// swap and the log, and then the next call completes the new one.
+    pub fn publish(
+        &self,
+        key: &[u8; 32],
+        expect: u64,
+        floor: u64,
+        generation: &Generation,
+        clock: Clock<'_>,
+    ) -> Result<Entry, Refusal> {
+        generation.check().map_err(Refusal::invalid)?;
+        let failed = |e: &io::Error| Refusal::io("publishing", e);
+        let found = self.recover(key, clock).map_err(|e| failed(&e))?;
+        let entries = self
+            .rekeyed(found.entries, found.key_matches, key)
+            .map_err(|e| failed(&e))?;
+        let current = entries.last().map_or(0, |e| e.seq);
+        if current != expect {
+            return Err(Refusal::new(
+                RefusalKind::Conflict { current },
+                format!("generation {current} is current, {expect} was expected"),
+            ));
+        }
+        let seq = found.highest.max(floor).checked_add(1);
+        let seq = seq.ok_or_else(|| Refusal::invalid("there are no more sequence numbers"))?;
+        let result = self.write(seq, generation, entries, key, clock);
+        result.or_else(|error| {
+            // Back to the old generation, or on to the new one if it is visible already.
+            let last = self
+                .recover(key, clock)
+                .ok()
+                .and_then(|found| found.entries.last().copied());
+            last.filter(|entry| entry.seq == seq)
+                .ok_or_else(|| failed(&error))
+        })
+    }
+
+    /// Publishes the content of a kept generation anew.
+    ///
+    /// # Errors
+    /// As [`Volume::publish`]; `Invalid` if that generation is not kept or not what it was.
+    pub fn restore(
+        &self,
+        key: &[u8; 32],
+        seq: u64,
+        expect: u64,
+        floor: u64,
+        clock: Clock<'_>,
+    ) -> Result<Entry, Refusal> {
+        let failed = |e: io::Error| Refusal::io("reading a kept generation", &e);
+        let found = self.recover(key, clock).map_err(failed)?;
+        let entries = self
+            .rekeyed(found.entries, found.key_matches, key)
+            .map_err(failed)?;
+        let not_kept = || Refusal::invalid(format!("generation {seq} is not kept"));
+        let entry = entries.iter().find(|e| e.seq == seq).ok_or_else(not_kept)?;
+        let manifest = self.manifest(seq).map_err(failed)?.ok_or_else(not_kept)?;
+        match self.load(seq, &manifest).map_err(failed)? {
+            Ok(generation) if fingerprint(key, &generation) == entry.fingerprint => {
+                self.publish(key, expect, floor, &generation, clock)
+            }
+            _ => Err(Refusal::invalid(format!(
+                "generation {seq} is not what it was"
+            ))),
+        }
+    }
+
+    /// Compares what is visible with the log.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn verify(&self, key: &[u8; 32], clock: Clock<'_>) -> Result<Verdict, Refusal> {
+        let failed = |e: io::Error| Refusal::io("comparing", &e);
+        let found = self.recover(key, clock).map_err(failed)?;
+        let different = self.compare(&found, key).map_err(failed)?;
+        Ok(match found.entries.last() {
+            _ if !different.is_empty() => Verdict::Drifted(different),
+            Some(_) => Verdict::Intact,
+            None => Verdict::Empty,
+        })
+    }
+
+    fn compare(&self, found: &Found, key: &[u8; 32]) -> io::Result<Vec<String>> {
+        let current = self.current()?;
+        let Some(last) = found.entries.last() else {
+            let unlogged = current.map(|_| CURRENT.to_owned());
+            return Ok(unlogged
+                .into_iter()
+                .chain(self.differences(0, &Manifest::default())?)
+                .collect());
+        };
+        let Some((_, manifest)) = current.filter(|(seq, _)| *seq == last.seq) else {
+            return Ok(vec![CURRENT.to_owned()]);
+        };
+        if !found.key_matches {
+            return Ok(vec![LOG.to_owned()]);
+        }
+        let mut different = match self.load(last.seq, &manifest)? {
+            Ok(generation) if fingerprint(key, &generation) == last.fingerprint => Vec::new(),
+            Ok(_) => vec![generation_dir(last.seq)],
+            Err(damaged) => damaged,
+        };
+        if different.is_empty() {
+            different = self.differences(last.seq, &manifest)?;
+        }
+        Ok(different)
+    }
+
+    /// Removes generations, and their log entries, that are neither current nor named.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn prune(&self, key: &[u8; 32], keep: &[u64], clock: Clock<'_>) -> Result<(), Refusal> {
+        let prune = || {
+            let found = self.recover(key, clock)?;
+            let mut entries = self.rekeyed(found.entries, found.key_matches, key)?;
+            let last = entries.last().map(|e| e.seq);
+            let count = entries.len();
+            entries.retain(|e| Some(e.seq) == last || keep.contains(&e.seq));
+            if entries.len() == count {
+                return Ok(());
+            }
+            // What is not in the log any more is a leftover, should we not get to its removal.
+            self.write_log(&entries, key)?;
+            self.remove_unlogged(&entries)
+        };
+        prune().map_err(|e: io::Error| Refusal::io("pruning", &e))
+    }
+
+    /// Removes everything. What a crash leaves of that is a volume with its last generation, or without any.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn clear(&self) -> Result<(), Refusal> {
+        let clear = || {
+            self.root.remove(LOG)?;
+            self.root.remove(CURRENT)?;
+            self.root.remove_all()
+        };
+        clear().map_err(|e: io::Error| Refusal::io("clearing", &e))
+    }
+
+    /// Computes the log's fingerprints anew if they were made with another key. An entry whose generation cannot be read is dropped.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn recompute(&self, key: &[u8; 32], clock: Clock<'_>) -> Result<(), Refusal> {
+        let recompute = || {
+            let found = self.recover(key, clock)?;
+            self.rekeyed(found.entries, found.key_matches, key)
+                .map(drop)
+        };
+        recompute().map_err(|e| Refusal::io("computing the fingerprints", &e))
+    }
+
+    /// The highest sequence number on the volume, whatever it stands for; 0 for none.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn highest(&self) -> Result<u64, Refusal> {
+        let highest = || {
+            let dirs = self.generations()?;
+            let logged = log::parse(&self.log_bytes()?, &[0; 32]).0;
+            Ok(dirs
+                .into_iter()
+                .chain(logged.last().map(|e| e.seq))
+                .max()
+                .unwrap_or(0))
+        };
+        highest().map_err(|e: io::Error| Refusal::io("reading the log", &e))
+    }
+
+    fn write(
+        &self,
+        seq: u64,
+        generation: &Generation,
+        mut entries: Vec<Entry>,
+        key: &[u8; 32],
+        clock: Clock<'_>,
+    ) -> io::Result<Entry> {
+        self.root.ensure_dir(HOME, OPEN)?;
+        self.root.ensure_dir(STAGE, 0o700)?;
+        let manifest = Manifest::new(generation, clock());
+        self.write_new(generation, &manifest)?;
+        let mut entry = Entry::new(seq, generation, key, Stamp::default());
+        entries.push(entry);
+        // Written before the swap, so that a full volume is noticed before it; only the time is missing.
+        let bytes = log::format(&entries, key);
+        self.root.remove(NEW_LOG)?;
+        let new_log = self
+            .root
+            .create(NEW_LOG, &bytes, Owner::of_process(PRIVATE))?;
+        self.root.rename(NEW, &generation_dir(seq))?;
+        self.announce(seq, &manifest)?;
+
+        self.replace_by_link(&generation_dir(seq), CURRENT)?;
+
+        self.settle(seq, &manifest)?;
+        entry.at = clock();
+        let mut at = [0; 16];
+        let (realtime, boottime) = at.split_at_mut(8);
+        realtime.copy_from_slice(&entry.at.realtime.to_le_bytes());
+        boottime.copy_from_slice(&entry.at.boottime.to_le_bytes());
+        write_at(&new_log, &at, bytes.len() as u64 - log::TIME_FROM_END)?;
+        self.root.rename(NEW_LOG, LOG)?;
+        // It is done; what is left here is removed by the next call too.
+        let _ = self.root.remove(STAGE);
+        Ok(entry)
+    }
+
+    /// Writes a generation that nobody sees yet.
+    fn write_new(&self, generation: &Generation, manifest: &Manifest) -> io::Result<()> {
+        self.root.remove(NEW)?;
+        let new = self.root.make_dir(NEW, OPEN)?;
+        let files = new.make_dir(FILES, OPEN)?;
+        for (file, target) in generation.files.iter().zip(&manifest.files) {
+            for dir in file
+                .path
+                .match_indices('/')
+                .filter_map(|(i, _)| file.path.get(..i))
+            {
+                files.ensure_dir(dir, OPEN)?;
+            }
+            files.create(&file.path, &file.bytes, target.owner)?;
+        }
+        new.create(ENV, &generation.env_bytes(), Owner::of_process(0o444))?;
+        new.create(MANIFEST, &manifest.to_bytes(), Owner::of_process(PRIVATE))?;
+        Ok(())
+    }
+
+    /// Removes or completes what a crash has left.
+    fn recover(&self, key: &[u8; 32], clock: Clock<'_>) -> io::Result<Found> {
+        let (mut entries, mut key_matches) = log::parse(&self.log_bytes()?, key);
+        let dirs = self.generations()?;
+        let current = self.current()?;
+        let logged = |seq: u64| entries.iter().any(|e| e.seq == seq);
+        let last = entries.last().map_or(0, |e| e.seq);
+        let highest = dirs.iter().copied().max().unwrap_or(0).max(last);
+        let unlogged = current.as_ref().is_some_and(|(seq, _)| *seq > last);
+        let stray = dirs
+            .iter()
+            .any(|seq| !logged(*seq) && current.as_ref().is_none_or(|(c, _)| c != seq));
+        if stray || unlogged || self.root.meta(STAGE)?.is_some() {
+            // Made where it is missing, so that it is there until the last step of the repair.
+            self.root.ensure_dir(STAGE, 0o700)?.remove_all()?;
+            self.root.remove(NEW)?;
+            self.root.remove(NEW_LOG)?;
+            self.remove_unlogged(&entries)?;
+            let (seq, manifest) = current.unwrap_or_default();
+            // What is not as it was published cannot be completed; `verify` tells.
+            if let Ok(generation) = self.load(seq, &manifest)? {
+                let changed = self.settle(seq, &manifest)?;
+                if unlogged {
+                    entries = self.rekeyed(entries, key_matches, key)?;
+                    key_matches = true;
+                    let at = self.swapped_at(&manifest, changed, clock)?;
+                    entries.push(Entry::new(seq, &generation, key, at));
+                    self.write_log(&entries, key)?;
+                }
+            }
+            self.root.remove(STAGE)?;
+        }
+        Ok(Found {
+            entries,
+            key_matches,
+            highest,
+        })
+    }
+
+    /// When the current generation became visible; never too early.
+    fn swapped_at(
+        &self,
+        manifest: &Manifest,
+        changed: bool,
+        clock: Clock<'_>,
+    ) -> io::Result<Stamp> {
+        let now = clock();
+        let swapped = self
+            .root
+            .meta(CURRENT)?
+            .map_or(0, |m| m.changed.saturating_add(TICK));
+        let between = (manifest.prepared.realtime..=now.realtime).contains(&swapped);
+        let ahead = |s: Stamp| s.realtime.wrapping_sub(s.boottime);
+        let step = ahead(now)
+            .wrapping_sub(ahead(manifest.prepared))
+            .cast_signed();
+        Ok(if changed || !between || step.unsigned_abs() > NO_STEP {
+            now
+        } else {
+            Stamp {
+                realtime: swapped,
+                boottime: swapped.wrapping_sub(ahead(now)),
+            }
+        })
+    }
+
+    /// Removes the directories that are neither in the log nor visible.
+    fn remove_unlogged(&self, entries: &[Entry]) -> io::Result<()> {
+        let current = self.current()?.map(|(seq, _)| seq);
+        for seq in self.generations()? {
+            if Some(seq) != current && !entries.iter().any(|e| e.seq == seq) {
+                self.root.remove(&generation_dir(seq))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The entries with fingerprints of this key.
+    fn rekeyed(
+        &self,
+        entries: Vec<Entry>,
+        matches: bool,
+        key: &[u8; 32],
+    ) -> io::Result<Vec<Entry>> {
+        if matches {
+            return Ok(entries);
+        }
+        let mut anew = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let Some(manifest) = self.manifest(entry.seq)? else {
+                continue;
+            };
+            if let Ok(generation) = self.load(entry.seq, &manifest)? {
+                anew.push(Entry::new(entry.seq, &generation, key, entry.at));
+            }
+        }
+        self.write_log(&anew, key)?;
+        Ok(anew)
+    }
+
+    fn write_log(&self, entries: &[Entry], key: &[u8; 32]) -> io::Result<()> {
+        self.root.remove(NEW_LOG)?;
+        self.root.create(
+            NEW_LOG,
+            &log::format(entries, key),
+            Owner::of_process(PRIVATE),
+        )?;
+        self.root.rename(NEW_LOG, LOG)
+    }
+
+    fn log_bytes(&self) -> io::Result<Vec<u8>> {
+        match self.root.read(LOG) {
+            Ok((mut bytes, _)) => Ok(std::mem::take(&mut *bytes)),
+            Err(e) if is_absent(&e) => Ok(Vec::new()),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Number and manifest of the visible generation; `None` unless the link leads to one.
+    fn current(&self) -> io::Result<Option<(u64, Manifest)>> {
+        let Some(seq) = self
+            .root
+            .link_text(CURRENT)?
+            .and_then(|text| parse_current(&text))
+        else {
+            return Ok(None);
+        };
+        Ok(self.manifest(seq)?.map(|manifest| (seq, manifest)))
+    }
+
+    /// Numbers of the generations that have a directory.
+    fn generations(&self) -> io::Result<Vec<u64>> {
+        let home = match self.root.dir(HOME) {
+            Err(e) if is_absent(&e) => return Ok(Vec::new()),
+            other => other?,
+        };
+        Ok(home
+            .names()?
+            .iter()
+            .filter_map(|name| parse_seq(name.as_bytes()))
+            .collect())
+    }
+
+    fn manifest(&self, seq: u64) -> io::Result<Option<Manifest>> {
+        match self
+            .root
+            .read(&format!("{}/{MANIFEST}", generation_dir(seq)))
+        {
+            Ok((bytes, _)) => Ok(Manifest::parse(&bytes).ok()),
+            Err(e) if is_absent(&e) => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Reads a generation back; the paths that are not as the manifest says if there are such.
+    fn load(&self, seq: u64, manifest: &Manifest) -> io::Result<Result<Generation, Vec<String>>> {
+        let dir = generation_dir(seq);
+        let mut generation = Generation::default();
+        let mut damaged = Vec::new();
+        if seq == 0 {
+            return Ok(Ok(generation));
+        }
+        for target in &manifest.files {
+            let path = format!("{dir}/{FILES}/{}", target.path);
+            match self.root.read(&path) {
+                Ok((bytes, owner)) if owner == target.owner => generation.files.push(GenFile {
+                    path: target.path.clone(),
+                    bytes,
+                    mode: owner.mode,
+                    uid: owner.uid,
+                    gid: owner.gid,
+                    update: target.update,
+                }),
+                Ok(_) => damaged.push(path),
+                Err(e) if is_absent(&e) => damaged.push(path),
+                Err(e) => return Err(e),
+            }
+        }
+        let path = format!("{dir}/{ENV}");
+        match self
+            .root
+            .read(&path)
+            .map(|(bytes, _)| Generation::parse_env(&bytes))
+        {
+            Ok(Some(env)) => generation.env = env,
+            Ok(None) => damaged.push(path),
+            Err(e) if is_absent(&e) => damaged.push(path),
+            Err(e) => return Err(e),
+        }
+        Ok(if damaged.is_empty() {
+            Ok(generation)
+        } else {
+            Err(damaged)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
