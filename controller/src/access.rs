@@ -71,7 +71,11 @@ impl Access {
     ///
     /// # Errors
     /// `NotFound` when there is no such project or service.
-    pub async fn explain(&self, project: &ProjectName, service: &ServiceName) -> Result<api::Explain, Error> {
+    pub async fn explain(
+        &self,
+        project: &ProjectName,
+        service: &ServiceName,
+    ) -> Result<api::Explain, Error> {
         unreachable!("{project} {service}")
     }
 
@@ -79,7 +83,12 @@ impl Access {
     ///
     /// # Errors
     /// When the engine or the controller does not answer.
-    pub async fn events(&self, project: Option<&ProjectName>, after: u64, wait: Duration) -> Result<Vec<api::Event>, Error> {
+    pub async fn events(
+        &self,
+        project: Option<&ProjectName>,
+        after: u64,
+        wait: Duration,
+    ) -> Result<Vec<api::Event>, Error> {
         unreachable!("{project:?} {after} {wait:?}")
     }
 
@@ -87,7 +96,11 @@ impl Access {
     ///
     /// # Errors
     /// `NotFound` when nothing was applied yet and no spec is given.
-    pub async fn plan(&self, project: &ProjectName, spec: Option<locket_crds::spec::ProjectSpec>) -> Result<api::PlanView, Error> {
+    pub async fn plan(
+        &self,
+        project: &ProjectName,
+        spec: Option<locket_crds::spec::ProjectSpec>,
+    ) -> Result<api::PlanView, Error> {
         unreachable!("{project} {}", spec.is_some())
     }
 
@@ -102,7 +115,10 @@ impl Access {
         timeout: Duration,
         mut told: impl FnMut(api::Progress) + Send,
     ) -> Result<api::Applied, Error> {
-        told(api::Progress::Info(format!("{project} {} {timeout:?}", request.spec.is_some())));
+        told(api::Progress::Info(format!(
+            "{project} {} {timeout:?}",
+            request.spec.is_some()
+        )));
         Ok(api::Applied::default())
     }
 
@@ -110,7 +126,10 @@ impl Access {
     ///
     /// # Errors
     /// As [`Access::apply`].
-    pub async fn compose_env(&self, project: &ProjectName) -> Result<Vec<(String, zeroize::Zeroizing<Vec<u8>>)>, Error> {
+    pub async fn compose_env(
+        &self,
+        project: &ProjectName,
+    ) -> Result<Vec<(String, zeroize::Zeroizing<Vec<u8>>)>, Error> {
         unreachable!("{project}")
     }
 
@@ -126,7 +145,11 @@ impl Access {
     ///
     /// # Errors
     /// `Unavailable` when no controller runs: without one there is nobody to ask again.
-    pub async fn refresh(&self, project: Option<&ProjectName>, source: Option<&SourceName>) -> Result<(), Error> {
+    pub async fn refresh(
+        &self,
+        project: Option<&ProjectName>,
+        source: Option<&SourceName>,
+    ) -> Result<(), Error> {
         unreachable!("{project:?} {source:?}")
     }
 

@@ -19,7 +19,12 @@ pub struct Host {
 impl Host {
     /// `version` becomes the image's tag, `locket:<version>`.
     pub fn new(engine: Engine, binary: Binary, version: &str) -> Self {
-        Self { engine, binary, tag: format!("locket:{version}"), image: OnceCell::new() }
+        Self {
+            engine,
+            binary,
+            tag: format!("locket:{version}"),
+            image: OnceCell::new(),
+        }
     }
 
     /// The image's name, `locket:<version>`.
@@ -32,7 +37,10 @@ impl Host {
     /// # Errors
     /// When the engine runs another architecture, or refuses the import.
     pub async fn ensure_image(&self) -> Result<String, Error> {
-        let made = self.image.get_or_try_init(|| self.binary.ensure_image(&self.engine, &self.tag)).await?;
+        let made = self
+            .image
+            .get_or_try_init(|| self.binary.ensure_image(&self.engine, &self.tag))
+            .await?;
         Ok(made.clone())
     }
 }

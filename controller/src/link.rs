@@ -2,23 +2,29 @@
 
 use std::sync::Arc;
 
-use locket_crds::id::{ProjectName, ServiceName};
-use locket_crds::spec::ProjectSpec;
 use locket_core::Memory;
-use locket_delivery::protocol::{Request, Response};
-use serde::Serialize;
+use locket_crds::id::ProjectName;
+use locket_delivery::clock::Stamp;
+use locket_delivery::protocol::{Key, Request, Response};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use tokio::task::JoinHandle;
 
-use crate::host::Host;
+use crate::Host;
 use crate::own::anchor::{self, Anchor, Volumes};
-use crate::session::{self, Session};
+use crate::session::{self, PING_EVERY, Session};
+use crate::spec::Applied;
 
 /// State file with the applied spec.
 const SPEC: &str = "spec.json";
 /// State file with the planner's memory.
 const MEMORY: &str = "memory.json";
+/// State file with what people have switched.
+const SWITCHES: &str = "switches.json";
 /// State file with the layer digests that anchors of this project were made from.
 const LAYERS: &str = "layers.json";
+/// Digests that are kept: some versions back.
+const LAYERS_KEPT: usize = 16;
 
 /// Why there is no way into a project.
 #[derive(Debug, thiserror::Error)]
@@ -62,61 +68,392 @@ pub enum Lease {
     Held(String),
 }
 
-/// An open way into a project.
+/// What people have switched.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Switches {
+    /// Nothing is disrupted.
+    pub paused: bool,
+}
+
+/// An open way into a project. Dropping it ends the session, and with it the lease.
 pub struct Link {
     project: ProjectName,
-    /// The anchor.
-    pub anchor: Anchor,
-    /// The session in it.
+    /// What the project has.
+    pub volumes: Volumes,
+    /// The session in the anchor.
     pub session: Arc<Session>,
     /// Who may write.
     pub lease: Lease,
+    /// The project's key.
+    pub key: Key,
+    /// Containers that claim to be an anchor and are not ours, with the reason.
+    pub foreign: Vec<(String, &'static str)>,
+    /// Keeps the lease alive.
+    pinger: JoinHandle<()>,
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.pinger.abort();
+    }
 }
 
 impl Link {
     /// Opens the way, making or replacing the anchor as needed; `None` when the project has no project volume.
     ///
-    /// Whoever holds the lease is asked first: an anchor in use by another writer is not replaced under its hands.
+    /// Whoever holds the lease is asked first: an anchor that another writer uses is not replaced under its hands.
     ///
     /// # Errors
     /// When the engine refuses, or the anchor does not serve.
-    pub async fn open(host: &Host, project: &ProjectName, holder: &str) -> Result<Option<Self>, Error> {
-        let own = |source| Error::Own { project: project.clone(), source };
-        let lost = |source| Error::Session { project: project.clone(), source };
-        let Some(volumes) = Volumes::find(&host.engine, project).await.map_err(own)? else { return Ok(None) };
+    pub async fn open(
+        host: &Host,
+        project: &ProjectName,
+        holder: &str,
+    ) -> Result<Option<Self>, Error> {
+        let own = |source| Error::Own {
+            project: project.clone(),
+            source,
+        };
+        let lost = |source| Error::Session {
+            project: project.clone(),
+            source,
+        };
+        let Some(volumes) = Volumes::find(&host.engine, project).await.map_err(own)? else {
+            return Ok(None);
+        };
+        let mut found = anchor::find(host, project, &[]).await.map_err(own)?;
         let mut layers = Vec::new();
-        if let Some(current) = anchor::running(&host.engine, &host.binary, project).await.map_err(own)? {
-            let session = Session::open(&host.engine, &current.id).await.map_err(lost)?;
-            match acquire(&session, holder).await.map_err(lost)? {
-                held @ Lease::Held(_) => {
-                    return Ok(Some(Self { project: project.clone(), anchor: current, session: Arc::new(session), lease: held }));
-                }
-                Lease::Ours(_) if current.volumes == volumes => {
-                    let lease = Lease::Ours(current_term(&session, holder).await.map_err(lost)?);
-                    let link = Self { project: project.clone(), anchor: current, session: Arc::new(session), lease };
-                    link.settle_in(host).await?;
-                    return Ok(Some(link));
-                }
-                Lease::Ours(_) => layers = read::<Vec<String>>(&session, project, LAYERS).await?.unwrap_or_default(),
+        if let Some(current) = found.ours.iter().find(|it| it.running) {
+            let session = Session::open(&host.engine, &current.id)
+                .await
+                .map_err(lost)?;
+            let lease = acquire(&session, holder).await.map_err(lost)?;
+            if matches!(lease, Lease::Held(_)) || current.fits(&volumes) {
+                let current = current.clone();
+                return Self::settle_in(host, project, volumes, &current, session, lease, found)
+                    .await
+                    .map(Some);
+            }
+            layers = read(&session, project, LAYERS).await?.unwrap_or_default();
+            session.call(&Request::Release).await.map_err(lost)?;
+            found = anchor::find(host, project, &layers).await.map_err(own)?;
+        }
+        let anchor = found.ensure(host, &volumes).await.map_err(own)?;
+        let session = Session::open(&host.engine, &anchor.id)
+            .await
+            .map_err(lost)?;
+        let lease = acquire(&session, holder).await.map_err(lost)?;
+        if layers.is_empty() && !found.foreign.is_empty() {
+            layers = read(&session, project, LAYERS).await?.unwrap_or_default();
+            found = anchor::find(host, project, &layers).await.map_err(own)?;
+        }
+        Self::settle_in(host, project, volumes, &anchor, session, lease, found)
+            .await
+            .map(Some)
+    }
+
+    /// Opens the way for reading only: makes nothing, and takes no lease. `None` when the project has no running anchor.
+    ///
+    /// # Errors
+    /// When the engine does not answer, or the anchor does not serve.
+    pub async fn look(host: &Host, project: &ProjectName) -> Result<Option<Self>, Error> {
+        let own = |source| Error::Own {
+            project: project.clone(),
+            source,
+        };
+        let Some(volumes) = Volumes::find(&host.engine, project).await.map_err(own)? else {
+            return Ok(None);
+        };
+        let found = anchor::find(host, project, &[]).await.map_err(own)?;
+        let Some(anchor) = found.ours.iter().find(|it| it.running).cloned() else {
+            return Ok(None);
+        };
+        let session = Session::open(&host.engine, &anchor.id)
+            .await
+            .map_err(|source| Error::Session {
+                project: project.clone(),
+                source,
+            })?;
+        Self::settle_in(
+            host,
+            project,
+            volumes,
+            &anchor,
+            session,
+            Lease::Held(String::new()),
+            found,
+        )
+        .await
+        .map(Some)
+    }
+
+    /// Makes sure that everything is seen through the new anchor before the old ones go.
+    async fn settle_in(
+        host: &Host,
+        project: &ProjectName,
+        volumes: Volumes,
+        anchor: &Anchor,
+        session: Session,
+        lease: Lease,
+        found: anchor::Claimants,
+    ) -> Result<Self, Error> {
+        let lost = |source| Error::Session {
+            project: project.clone(),
+            source,
+        };
+        if let Lease::Ours(term) = lease {
+            let Response::Volumes { services } =
+                session.call(&Request::Volumes).await.map_err(lost)?
+            else {
+                return Err(lost(session::Error::Nonsense(
+                    "something else than volumes",
+                )));
+            };
+            if anchor.fits(&volumes)
+                && volumes
+                    .services
+                    .keys()
+                    .all(|s| services.iter().any(|seen| seen == s.as_str()))
+            {
+                found
+                    .retire(host, Some(anchor))
+                    .await
+                    .map_err(|source| Error::Own {
+                        project: project.clone(),
+                        source,
+                    })?;
+            }
+            install_shim(host, &session).await.map_err(lost)?;
+            let mut layers: Vec<String> =
+                read(&session, project, LAYERS).await?.unwrap_or_default();
+            if !layers.iter().any(|l| l == host.binary.layer()) {
+                layers.insert(0, host.binary.layer().to_owned());
+                layers.truncate(LAYERS_KEPT);
+                write(&session, project, term, LAYERS, &layers).await?;
             }
         }
-        let image = host.ensure_image().await.map_err(own)?;
-        let mut anchor = anchor::ensure(&host.engine, &host.binary, &image, volumes, &layers).await.map_err(own)?;
-        let session = Session::open(&host.engine, &anchor.id).await.map_err(lost)?;
-        let lease = acquire(&session, holder).await.map_err(lost)?;
-        let mut link = Self { project: project.clone(), anchor: anchor.clone(), session: Arc::new(session), lease };
-        link.check_mounts().await?;
-        anchor.retire_superseded(&host.engine).await.map_err(own)?;
-        link.anchor = anchor;
-        link.settle_in(host).await?;
-        Ok(Some(link))
+        let key = match session.call(&Request::Key).await.map_err(lost)? {
+            Response::Key { key, .. } => key,
+            _ => return Err(lost(session::Error::Nonsense("something else than a key"))),
+        };
+        let session = Arc::new(session);
+        let pinger = tokio::spawn(keep_alive(Arc::clone(&session)));
+        Ok(Self {
+            project: project.clone(),
+            volumes,
+            session,
+            lease,
+            key,
+            foreign: found.foreign,
+            pinger,
+        })
+    }
+
+    /// The term to write with; `None` when somebody else holds the lease.
+    pub fn term(&self) -> Option<u64> {
+        match self.lease {
+            Lease::Ours(term) => Some(term),
+            Lease::Held(_) => None,
+        }
+    }
+
+    /// The clocks of the engine's machine.
+    ///
+    /// # Errors
+    /// When the session is lost.
+    pub async fn clock(&self) -> Result<Stamp, Error> {
+        match self.call(&Request::Ping).await? {
+            Response::Pong { now } => Ok(now),
+            _ => Err(self.nonsense("something else than a pong")),
+        }
+    }
+
+    /// Asks the session.
+    ///
+    /// # Errors
+    /// When it refuses or is lost.
+    pub async fn call(&self, request: &Request) -> Result<Response, Error> {
+        self.session
+            .call(request)
+            .await
+            .map_err(|source| Error::Session {
+                project: self.project.clone(),
+                source,
+            })
+    }
+
+    pub(crate) fn nonsense(&self, what: &'static str) -> Error {
+        Error::Session {
+            project: self.project.clone(),
+            source: session::Error::Nonsense(what),
+        }
+    }
+
+    /// What was applied last; `None` when nothing was.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn spec(&self) -> Result<Option<Applied>, Error> {
+        read(&self.session, &self.project, SPEC).await
+    }
+
+    /// Writes down what is applied from now on.
+    ///
+    /// # Errors
+    /// When the lease is not ours any more, or the session is lost.
+    pub async fn write_spec(&self, spec: &Applied) -> Result<(), Error> {
+        write(
+            &self.session,
+            &self.project,
+            self.term().unwrap_or(0),
+            SPEC,
+            spec,
+        )
+        .await
+    }
+
+    /// What the planner remembers.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn memory(&self) -> Result<Memory, Error> {
+        Ok(read(&self.session, &self.project, MEMORY)
+            .await?
+            .unwrap_or_default())
+    }
+
+    /// Writes down what the planner remembers.
+    ///
+    /// # Errors
+    /// When the lease is not ours any more, or the session is lost.
+    pub async fn write_memory(&self, memory: &Memory) -> Result<(), Error> {
+        write(
+            &self.session,
+            &self.project,
+            self.term().unwrap_or(0),
+            MEMORY,
+            memory,
+        )
+        .await
+    }
+
+    /// What people have switched.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn switches(&self) -> Result<Switches, Error> {
+        Ok(read(&self.session, &self.project, SWITCHES)
+            .await?
+            .unwrap_or_default())
+    }
+
+    /// Writes down what people have switched.
+    ///
+    /// # Errors
+    /// When the lease is not ours any more, or the session is lost.
+    pub async fn write_switches(&self, switches: &Switches) -> Result<(), Error> {
+        write(
+            &self.session,
+            &self.project,
+            self.term().unwrap_or(0),
+            SWITCHES,
+            switches,
+        )
+        .await
+    }
+}
+
+/// A holder that is silent for some seconds loses its session, and the lease with it.
+async fn keep_alive(session: Arc<Session>) {
+    let mut every = tokio::time::interval(PING_EVERY);
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        every.tick().await;
+        if session.call(&Request::Ping).await.is_err() {
+            return;
+        }
     }
 }
 
 async fn acquire(session: &Session, holder: &str) -> Result<Lease, session::Error> {
-    match session.call(&Request::Acquire { holder: holder.to_owned() }).await? {
+    match session
+        .call(&Request::Acquire {
+            holder: holder.to_owned(),
+        })
+        .await?
+    {
         Response::Granted { term } => Ok(Lease::Ours(term)),
         Response::Held { holder, .. } => Ok(Lease::Held(holder)),
         _ => Err(session::Error::Nonsense("neither granted nor held")),
     }
+}
+
+async fn install_shim(host: &Host, session: &Session) -> Result<(), session::Error> {
+    let sha256 = host.binary.sha256();
+    match session.call(&Request::ShimDigest).await? {
+        Response::ShimDigest(Some(digest)) if digest == sha256 => Ok(()),
+        _ => session
+            .call(&Request::InstallShim {
+                bytes: host.binary.bytes().to_vec(),
+                sha256,
+            })
+            .await
+            .map(drop),
+    }
+}
+
+async fn read<T: DeserializeOwned>(
+    session: &Session,
+    project: &ProjectName,
+    file: &'static str,
+) -> Result<Option<T>, Error> {
+    let answer = session
+        .call(&Request::ReadState {
+            name: file.to_owned(),
+        })
+        .await;
+    match answer.map_err(|source| Error::Session {
+        project: project.clone(),
+        source,
+    })? {
+        Response::State(None) => Ok(None),
+        Response::State(Some(bytes)) => {
+            let read = serde_json::from_slice(&bytes).map(Some);
+            read.map_err(|e| Error::State {
+                project: project.clone(),
+                file,
+                why: e.to_string(),
+            })
+        }
+        _ => Err(Error::Session {
+            project: project.clone(),
+            source: session::Error::Nonsense("something else than a file"),
+        }),
+    }
+}
+
+async fn write<T: Serialize>(
+    session: &Session,
+    project: &ProjectName,
+    term: u64,
+    file: &'static str,
+    it: &T,
+) -> Result<(), Error> {
+    let bytes = serde_json::to_vec(it).map_err(|e| Error::State {
+        project: project.clone(),
+        file,
+        why: e.to_string(),
+    })?;
+    let answer = session
+        .call(&Request::WriteState {
+            name: file.to_owned(),
+            term,
+            bytes,
+        })
+        .await;
+    answer.map(drop).map_err(|source| Error::Session {
+        project: project.clone(),
+        source,
+    })
 }

@@ -54,7 +54,10 @@ struct Accounts {
 
 impl Accounts {
     fn parse(passwd: &str, group: &str, default_user: String) -> Self {
-        let mut it = Self { default_user, ..Self::default() };
+        let mut it = Self {
+            default_user,
+            ..Self::default()
+        };
         for line in passwd.lines() {
             let field: Vec<&str> = line.split(':').collect();
             if let [name, _, uid, gid, ..] = field.as_slice()
@@ -88,9 +91,19 @@ impl Accounts {
 
     /// uid and gid that `user[:group]` runs as; an empty text is the image's own user, else root.
     fn service(&self, user: &str) -> Option<(u32, u32)> {
-        let user = if user.is_empty() { self.default_user.as_str() } else { user };
-        let (user, group) = user.split_once(':').map_or((user, None), |(u, g)| (u, Some(g)));
-        let (uid, gid) = if user.is_empty() { (0, 0) } else { self.user(user)? };
+        let user = if user.is_empty() {
+            self.default_user.as_str()
+        } else {
+            user
+        };
+        let (user, group) = user
+            .split_once(':')
+            .map_or((user, None), |(u, g)| (u, Some(g)));
+        let (uid, gid) = if user.is_empty() {
+            (0, 0)
+        } else {
+            self.user(user)?
+        };
         Some((uid, group.map_or(Some(gid), |g| self.group(g))?))
     }
 }
@@ -106,12 +119,20 @@ impl Owners {
     ///
     /// # Errors
     /// When a name is unknown in the service's image. Numbers never ask the engine.
-    pub async fn resolve(&self, engine: &Engine, service: &ComposeService, file: &FileMode) -> Result<(u32, u32, u32), Error> {
+    pub async fn resolve(
+        &self,
+        engine: &Engine,
+        service: &ComposeService,
+        file: &FileMode,
+    ) -> Result<(u32, u32, u32), Error> {
         let mode = file.mode.unwrap_or(0o444);
         let uid = match &file.uid {
             None => 0,
             Some(Owner::Id(id)) => *id,
-            Some(Owner::Name(name)) => self.of(engine, service, name, "user", |a| a.user(name).map(|u| u.0)).await?,
+            Some(Owner::Name(name)) => {
+                self.of(engine, service, name, "user", |a| a.user(name).map(|u| u.0))
+                    .await?
+            }
             Some(Owner::Service) => self.as_service(engine, service).await?.0,
         };
         let gid = match &file.gid {
@@ -119,13 +140,20 @@ impl Owners {
             None if file.uid == Some(Owner::Service) => self.as_service(engine, service).await?.1,
             None => 0,
             Some(Owner::Id(id)) => *id,
-            Some(Owner::Name(name)) => self.of(engine, service, name, "group", |a| a.group(name)).await?,
+            Some(Owner::Name(name)) => {
+                self.of(engine, service, name, "group", |a| a.group(name))
+                    .await?
+            }
             Some(Owner::Service) => self.as_service(engine, service).await?.1,
         };
         Ok((uid, gid, mode))
     }
 
-    async fn as_service(&self, engine: &Engine, service: &ComposeService) -> Result<(u32, u32), Error> {
+    async fn as_service(
+        &self,
+        engine: &Engine,
+        service: &ComposeService,
+    ) -> Result<(u32, u32), Error> {
         let user = service.user.clone().unwrap_or_default();
         // Two numbers need no image.
         if let Some((uid, gid)) = user.split_once(':')
@@ -133,7 +161,8 @@ impl Owners {
         {
             return Ok((uid, gid));
         }
-        self.of(engine, service, &user, "user", |a| a.service(&user)).await
+        self.of(engine, service, &user, "user", |a| a.service(&user))
+            .await
     }
 
     async fn of<T>(
@@ -145,21 +174,37 @@ impl Owners {
         find: impl FnOnce(&Accounts) -> Option<T>,
     ) -> Result<T, Error> {
         let image = service.image.clone().unwrap_or_else(|| "(none)".to_owned());
-        let failed = |source| Error::Engine { image: image.clone(), source };
+        let failed = |source| Error::Engine {
+            image: image.clone(),
+            source,
+        };
         let found = engine.image(&image).await.map_err(failed)?;
-        let found = found.ok_or_else(|| Error::NoImage { image: image.clone(), name: name.to_owned() })?;
+        let found = found.ok_or_else(|| Error::NoImage {
+            image: image.clone(),
+            name: name.to_owned(),
+        })?;
         let mut by_image = self.by_image.lock().await;
         if !by_image.contains_key(&found.id) {
-            let accounts = read(engine, &found.id, found.user.clone()).await.map_err(failed)?;
+            let accounts = read(engine, &found.id, found.user.clone())
+                .await
+                .map_err(failed)?;
             by_image.insert(found.id.clone(), accounts);
         }
         let accounts = by_image.get(&found.id);
-        accounts.and_then(find).ok_or_else(|| Error::Unknown { image: image.clone(), what, name: name.to_owned() })
+        accounts.and_then(find).ok_or_else(|| Error::Unknown {
+            image: image.clone(),
+            what,
+            name: name.to_owned(),
+        })
     }
 }
 
 /// Reads the account files through a container that is made and never started.
-async fn read(engine: &Engine, image: &str, default_user: String) -> Result<Accounts, locket_engine::Error> {
+async fn read(
+    engine: &Engine,
+    image: &str,
+    default_user: String,
+) -> Result<Accounts, locket_engine::Error> {
     let spec = CreateContainer {
         image: image.to_owned(),
         // An image without a command cannot be created without one; it is never run.
@@ -170,15 +215,25 @@ async fn read(engine: &Engine, image: &str, default_user: String) -> Result<Acco
     };
     let id = engine.create(&spec).await?;
     let files = async {
-        let passwd = engine.read_file(&id, "/etc/passwd", MAX).await?.unwrap_or_default();
-        let group = engine.read_file(&id, "/etc/group", MAX).await?.unwrap_or_default();
+        let passwd = engine
+            .read_file(&id, "/etc/passwd", MAX)
+            .await?
+            .unwrap_or_default();
+        let group = engine
+            .read_file(&id, "/etc/group", MAX)
+            .await?
+            .unwrap_or_default();
         Ok((passwd, group))
     }
     .await;
     let removed = engine.remove(&id, true).await;
     let (passwd, group) = files?;
     removed?;
-    Ok(Accounts::parse(&String::from_utf8_lossy(&passwd), &String::from_utf8_lossy(&group), default_user))
+    Ok(Accounts::parse(
+        &String::from_utf8_lossy(&passwd),
+        &String::from_utf8_lossy(&group),
+        default_user,
+    ))
 }
 
 #[cfg(test)]
@@ -186,15 +241,35 @@ mod tests {
     use super::*;
 
     fn accounts(default_user: &str) -> Accounts {
-        Accounts::parse("root:x:0:0:::\napp:x:1000:1001:::\nbroken\n", "root:x:0:\nweb:x:33:\n", default_user.to_owned())
+        Accounts::parse(
+            "root:x:0:0:::\napp:x:1000:1001:::\nbroken\n",
+            "root:x:0:\nweb:x:33:\n",
+            default_user.to_owned(),
+        )
     }
 
     #[test]
     fn a_service_runs_as_compose_says_or_as_its_image_says() {
-        let table = [("", "", Some((0, 0))), ("", "app", Some((1000, 1001))), ("app", "root", Some((1000, 1001)))];
-        let more = [("app:web", "", Some((1000, 33))), ("1000", "", Some((1000, 1001))), ("7:8", "", Some((7, 8)))];
-        for (user, image, want) in table.into_iter().chain(more).chain([("7", "", Some((7, 0))), ("nobody", "", None)]) {
-            assert_eq!(accounts(image).service(user), want, "user {user:?}, image {image:?}");
+        let table = [
+            ("", "", Some((0, 0))),
+            ("", "app", Some((1000, 1001))),
+            ("app", "root", Some((1000, 1001))),
+        ];
+        let more = [
+            ("app:web", "", Some((1000, 33))),
+            ("1000", "", Some((1000, 1001))),
+            ("7:8", "", Some((7, 8))),
+        ];
+        for (user, image, want) in table
+            .into_iter()
+            .chain(more)
+            .chain([("7", "", Some((7, 0))), ("nobody", "", None)])
+        {
+            assert_eq!(
+                accounts(image).service(user),
+                want,
+                "user {user:?}, image {image:?}"
+            );
         }
     }
 }

@@ -54,12 +54,30 @@ impl Session {
     /// # Errors
     /// When the engine refuses, or the anchor speaks another protocol.
     pub async fn open(engine: &Engine, anchor: &str) -> Result<Self, Error> {
-        let spec = ExecSpec { argv: vec![PROGRAM.to_owned(), "anchor-session".to_owned()], ..ExecSpec::default() };
+        let spec = ExecSpec {
+            argv: vec![PROGRAM.to_owned(), "anchor-session".to_owned()],
+            ..ExecSpec::default()
+        };
         let stream = engine.exec(anchor, &spec).await.map_err(Error::Open)?;
-        let session = Self { stream: Mutex::new(stream), lost: AtomicBool::new(false) };
-        match session.call(&Request::Hello { protocol: protocol::VERSION }).await? {
-            Response::Hello { protocol: theirs, .. } if theirs == protocol::VERSION => Ok(session),
-            Response::Hello { protocol: theirs, .. } => Err(Error::Protocol { theirs, ours: protocol::VERSION }),
+        let session = Self {
+            stream: Mutex::new(stream),
+            lost: AtomicBool::new(false),
+        };
+        match session
+            .call(&Request::Hello {
+                protocol: protocol::VERSION,
+            })
+            .await?
+        {
+            Response::Hello {
+                protocol: theirs, ..
+            } if theirs == protocol::VERSION => Ok(session),
+            Response::Hello {
+                protocol: theirs, ..
+            } => Err(Error::Protocol {
+                theirs,
+                ours: protocol::VERSION,
+            }),
             _ => Err(Error::Nonsense("something else than hello")),
         }
     }
@@ -82,9 +100,11 @@ impl Session {
             return Err(Error::Lost(None));
         }
         let answer = timeout(ANSWER, exchange(&mut stream, request)).await;
-        let answer = answer.unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut)));
+        let answer =
+            answer.unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut)));
         let bytes = answer.map_err(|e| Error::Lost(Some(e)))?;
-        let response = Response::decode(&bytes).map_err(|_| Error::Nonsense("what cannot be read"))?;
+        let response =
+            Response::decode(&bytes).map_err(|_| Error::Nonsense("what cannot be read"))?;
         self.lost.store(false, Ordering::Relaxed);
         match response {
             Response::Refused(refusal) => Err(Error::Refused(refusal)),
@@ -93,7 +113,10 @@ impl Session {
     }
 }
 
-async fn exchange(stream: &mut ExecStream, request: &Request) -> std::io::Result<Zeroizing<Vec<u8>>> {
+async fn exchange(
+    stream: &mut ExecStream,
+    request: &Request,
+) -> std::io::Result<Zeroizing<Vec<u8>>> {
     let frame = protocol::frame(&request.encode());
     stream.input.write_all(&frame).await?;
     stream.input.flush().await?;

@@ -1,7 +1,7 @@
 //! From a reference to the store that answers it: which source is meant, who may use it, one store for all its users.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -17,7 +17,12 @@ pub trait OpenStore: Send + Sync {
     ///
     /// # Errors
     /// When the type is unknown, or the configuration makes no sense; never because a backend is down.
-    fn open(&self, project: &ProjectName, name: &SourceName, source: &SourceSpec) -> Result<Arc<dyn SecretStore>, Error>;
+    fn open(
+        &self,
+        project: &ProjectName,
+        name: &SourceName,
+        source: &SourceSpec,
+    ) -> Result<Arc<dyn SecretStore>, Error>;
 }
 
 /// In whose name sources are read.
@@ -30,7 +35,7 @@ pub enum Authority {
 }
 
 impl Authority {
-    fn config(&self) -> &HostConfig {
+    fn config(&self) -> &Arc<HostConfig> {
         match self {
             Self::User(config) | Self::Host(config) => config,
         }
@@ -43,7 +48,7 @@ type Opened = (SourceSpec, Arc<dyn SecretStore>);
 /// All sources of all projects.
 pub struct Sources {
     opener: Arc<dyn OpenStore>,
-    authority: Authority,
+    authority: RwLock<Authority>,
     open: Mutex<HashMap<(ProjectName, SourceName), Opened>>,
 }
 
@@ -67,7 +72,12 @@ impl From<Error> for Problem {
             ErrorKind::Throttled { after } => after,
             _ => None,
         };
-        Self { reason: e.kind.reason(), message: e.message, help: e.help, retry_after }
+        Self {
+            reason: e.kind.reason(),
+            message: e.message,
+            help: e.help,
+            retry_after,
+        }
     }
 }
 
@@ -77,22 +87,50 @@ pub type Answers<T> = BTreeMap<SecretRef, Result<T, Problem>>;
 impl Sources {
     /// Nothing is opened before it is needed.
     pub fn new(opener: Arc<dyn OpenStore>, authority: Authority) -> Self {
-        Self { opener, authority, open: Mutex::default() }
+        Self {
+            opener,
+            authority: RwLock::new(authority),
+            open: Mutex::default(),
+        }
     }
 
     /// The host configuration in force.
-    pub fn config(&self) -> &HostConfig {
-        self.authority.config()
+    pub fn config(&self) -> Arc<HostConfig> {
+        Arc::clone(
+            self.authority
+                .read()
+                .unwrap_or_else(PoisonError::into_inner)
+                .config(),
+        )
+    }
+
+    /// Takes another host configuration. Stores that it means otherwise are opened anew when they are needed next.
+    pub fn reconfigure(&self, config: Arc<HostConfig>) {
+        let mut authority = self
+            .authority
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        *authority = match &*authority {
+            Authority::User(_) => Authority::User(config),
+            Authority::Host(_) => Authority::Host(config),
+        };
     }
 
     /// What a source's name means in this project: the compose file's own definition if it is complete, else the host's.
-    fn meaning(&self, spec: &ProjectSpec, name: &SourceName) -> Result<SourceSpec, Error> {
-        match (spec.sources.get(name), self.config().sources.get(name)) {
+    fn meaning(
+        config: &HostConfig,
+        spec: &ProjectSpec,
+        name: &SourceName,
+    ) -> Result<SourceSpec, Error> {
+        match (spec.sources.get(name), config.sources.get(name)) {
             (Some(own), _) if !own.is_host_name() => Ok(own.clone()),
             (Some(own), Some(host)) if own.kind == host.kind => Ok(host.clone()),
             (Some(own), Some(host)) => Err(Error::new(
                 ErrorKind::Invalid,
-                format!("source {name} is of type {} here and {} in the host configuration", own.kind, host.kind),
+                format!(
+                    "source {name} is of type {} here and {} in the host configuration",
+                    own.kind, host.kind
+                ),
             )),
             (None, Some(host)) => Ok(host.clone()),
             // `local`, `file`, `env` need no configuration, a vendor's scheme may be all there is to say.
@@ -105,17 +143,28 @@ impl Sources {
     ///
     /// # Errors
     /// `NotGranted` with the lines that would grant it; `Invalid` for a source that makes no sense.
-    pub fn store(&self, spec: &ProjectSpec, reference: &SecretRef) -> Result<Arc<dyn SecretStore>, Problem> {
+    pub fn store(
+        &self,
+        spec: &ProjectSpec,
+        reference: &SecretRef,
+    ) -> Result<Arc<dyn SecretStore>, Problem> {
         let name = reference.source();
-        let source = self.meaning(spec, name)?;
-        if let Authority::Host(config) = &self.authority {
+        let authority = self
+            .authority
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let source = Self::meaning(authority.config(), spec, name)?;
+        if let Authority::Host(config) = &authority {
             let own = spec.sources.get(name).filter(|own| !own.is_host_name());
-            config.granted(&spec.project, reference, own).map_err(|missing| Problem {
-                reason: "NotGranted",
-                message: format!("{reference} is not granted to project {}", spec.project),
-                help: Some(missing.to_string()),
-                retry_after: None,
-            })?;
+            config
+                .granted(&spec.project, reference, own)
+                .map_err(|missing| Problem {
+                    reason: "NotGranted",
+                    message: format!("{reference} is not granted to project {}", spec.project),
+                    help: Some(missing.to_string()),
+                    retry_after: None,
+                })?;
         }
         let key = (spec.project.clone(), name.clone());
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
@@ -130,13 +179,39 @@ impl Sources {
     }
 
     /// The versions of many references: one batch a source, all sources at once.
-    pub async fn versions(&self, spec: &ProjectSpec, refs: impl IntoIterator<Item = SecretRef>) -> Answers<SecretVersion> {
-        self.batch(spec, refs, async |store, refs| store.versions(&refs).await.into_iter().zip(refs).map(|(a, r)| (r, a.map_err(Problem::from))).collect()).await
+    pub async fn versions(
+        &self,
+        spec: &ProjectSpec,
+        refs: impl IntoIterator<Item = SecretRef>,
+    ) -> Answers<SecretVersion> {
+        self.batch(spec, refs, async |store, refs| {
+            store
+                .versions(&refs)
+                .await
+                .into_iter()
+                .zip(refs)
+                .map(|(a, r)| (r, a.map_err(Problem::from)))
+                .collect()
+        })
+        .await
     }
 
     /// The values of many references: one batch a source, all sources at once.
-    pub async fn fetch(&self, spec: &ProjectSpec, refs: impl IntoIterator<Item = SecretRef>) -> Answers<Fetched> {
-        self.batch(spec, refs, async |store, refs| store.fetch(&refs).await.into_iter().zip(refs).map(|(a, r)| (r, a.map_err(Problem::from))).collect()).await
+    pub async fn fetch(
+        &self,
+        spec: &ProjectSpec,
+        refs: impl IntoIterator<Item = SecretRef>,
+    ) -> Answers<Fetched> {
+        self.batch(spec, refs, async |store, refs| {
+            store
+                .fetch(&refs)
+                .await
+                .into_iter()
+                .zip(refs)
+                .map(|(a, r)| (r, a.map_err(Problem::from)))
+                .collect()
+        })
+        .await
     }
 
     async fn batch<T>(
@@ -146,10 +221,15 @@ impl Sources {
         ask: impl AsyncFn(Arc<dyn SecretStore>, Vec<SecretRef>) -> Vec<(SecretRef, Result<T, Problem>)>,
     ) -> Answers<T> {
         let mut answers = Answers::new();
-        let mut batches: BTreeMap<SourceName, (Arc<dyn SecretStore>, Vec<SecretRef>)> = BTreeMap::new();
+        let mut batches: BTreeMap<SourceName, (Arc<dyn SecretStore>, Vec<SecretRef>)> =
+            BTreeMap::new();
         for reference in refs {
             match self.store(spec, &reference) {
-                Ok(store) => batches.entry(reference.source().clone()).or_insert_with(|| (store, Vec::new())).1.push(reference),
+                Ok(store) => batches
+                    .entry(reference.source().clone())
+                    .or_insert_with(|| (store, Vec::new()))
+                    .1
+                    .push(reference),
                 Err(e) => {
                     answers.insert(reference, Err(e));
                 }
@@ -162,6 +242,9 @@ impl Sources {
 
     /// Forgets the stores of a project.
     pub fn forget(&self, project: &ProjectName) {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).retain(|(p, _), _| p != project);
+        self.open
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|(p, _), _| p != project);
     }
 }

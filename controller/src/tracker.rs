@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
+use locket_core::VersionSeen;
 use locket_crds::id::SourceName;
 use locket_crds::reference::SecretRef;
 use locket_provider::SecretVersion;
@@ -42,10 +43,24 @@ pub struct Tracker {
 
 impl Tracker {
     /// The secrets to ask about now: those that are due, and those of the same source that are nearly due, for one batch.
-    pub fn due(&self, wanted: &BTreeSet<SecretRef>, now: Instant, refresh: impl Fn(&SecretRef) -> Duration) -> Vec<SecretRef> {
-        let is_due = |r: &SecretRef, slack: Duration| self.seen.get(r).is_none_or(|s| s.next <= now + slack);
-        let sources: BTreeSet<&SourceName> = wanted.iter().filter(|r| is_due(r, Duration::ZERO)).map(SecretRef::source).collect();
-        wanted.iter().filter(|r| sources.contains(r.source()) && is_due(r, refresh(r) / 5)).cloned().collect()
+    pub fn due(
+        &self,
+        wanted: &BTreeSet<SecretRef>,
+        now: Instant,
+        refresh: impl Fn(&SecretRef) -> Duration,
+    ) -> Vec<SecretRef> {
+        let is_due =
+            |r: &SecretRef, slack: Duration| self.seen.get(r).is_none_or(|s| s.next <= now + slack);
+        let sources: BTreeSet<&SourceName> = wanted
+            .iter()
+            .filter(|r| is_due(r, Duration::ZERO))
+            .map(SecretRef::source)
+            .collect();
+        wanted
+            .iter()
+            .filter(|r| sources.contains(r.source()) && is_due(r, refresh(r) / 5))
+            .cloned()
+            .collect()
     }
 
     /// Makes everything of one source, or of all, due at once.
@@ -58,19 +73,55 @@ impl Tracker {
     }
 
     /// Keeps what the backends said. The next question comes after 80–100 % of `refresh`, or when the backend allows it.
-    pub fn record(&mut self, answers: Answers<SecretVersion>, now: Instant, refresh: impl Fn(&SecretRef) -> Duration) {
+    pub fn record(
+        &mut self,
+        answers: Answers<SecretVersion>,
+        now: Instant,
+        refresh: impl Fn(&SecretRef) -> Duration,
+    ) {
         self.round += 1;
         for (reference, answer) in answers {
-            let contact = self.contacts.entry(reference.source().clone()).or_insert(Contact { ok: None, problem: None });
+            let contact = self
+                .contacts
+                .entry(reference.source().clone())
+                .or_insert(Contact {
+                    ok: None,
+                    problem: None,
+                });
             match &answer {
-                Ok(_) => *contact = Contact { ok: Some(now), problem: None },
+                Ok(_) => {
+                    *contact = Contact {
+                        ok: Some(now),
+                        problem: None,
+                    }
+                }
                 // "No such secret" is an answer: the source itself is well.
                 Err(p) if p.reason == "NotFound" || p.reason == "Invalid" => contact.ok = Some(now),
                 Err(p) => contact.problem = Some(p.clone()),
             }
             let interval = jitter(refresh(&reference), &reference, self.round);
-            let wait = answer.as_ref().err().and_then(|p| p.retry_after).map_or(interval, |after| after.max(interval));
-            self.seen.insert(reference, Seen { answer, at: now, next: now + wait });
+            let wait = answer
+                .as_ref()
+                .err()
+                .and_then(|p| p.retry_after)
+                .map_or(interval, |after| after.max(interval));
+            self.seen.insert(
+                reference,
+                Seen {
+                    answer,
+                    at: now,
+                    next: now + wait,
+                },
+            );
+        }
+    }
+
+    /// A fetch told newer versions than the last question did. When the next question is due stays as it was.
+    pub fn refine(&mut self, answers: Answers<SecretVersion>, now: Instant) {
+        for (reference, answer) in answers {
+            if let Some(seen) = self.seen.get_mut(&reference) {
+                (seen.answer, seen.at) = (answer, now);
+            }
         }
     }
 
@@ -86,6 +137,14 @@ impl Tracker {
         &self.seen
     }
 
+    /// The last known version of every secret that has one.
+    pub fn versions(&self) -> BTreeMap<SecretRef, VersionSeen> {
+        let version = |(r, s): (&SecretRef, &Seen)| {
+            Some((r.clone(), VersionSeen(s.answer.as_ref().ok()?.0.clone())))
+        };
+        self.seen.iter().filter_map(version).collect()
+    }
+
     /// The last contact with each source.
     pub fn contacts(&self) -> &BTreeMap<SourceName, Contact> {
         &self.contacts
@@ -94,7 +153,8 @@ impl Tracker {
     /// Forgets secrets that nobody wants any more.
     pub fn retain(&mut self, wanted: &BTreeSet<SecretRef>) {
         self.seen.retain(|r, _| wanted.contains(r));
-        self.contacts.retain(|s, _| wanted.iter().any(|r| r.source() == s));
+        self.contacts
+            .retain(|s, _| wanted.iter().any(|r| r.source() == s));
     }
 
     /// When the next question is due.
@@ -121,7 +181,9 @@ mod tests {
     }
 
     fn ok(all: &BTreeSet<SecretRef>) -> Answers<SecretVersion> {
-        all.iter().map(|r| (r.clone(), Ok(SecretVersion("1".into())))).collect()
+        all.iter()
+            .map(|r| (r.clone(), Ok(SecretVersion("1".into()))))
+            .collect()
     }
 
     #[tokio::test(start_paused = true)]
@@ -131,7 +193,10 @@ mod tests {
         let start = Instant::now();
         assert_eq!(tracker.due(&wanted, start, |_| MINUTE).len(), 3);
         tracker.record(ok(&wanted), start, |_| MINUTE);
-        assert_eq!(tracker.due(&wanted, start + MINUTE / 2, |_| MINUTE).len(), 0);
+        assert_eq!(
+            tracker.due(&wanted, start + MINUTE / 2, |_| MINUTE).len(),
+            0
+        );
         assert_eq!(tracker.due(&wanted, start + MINUTE, |_| MINUTE).len(), 3);
         assert!(tracker.next_due().unwrap() >= start + MINUTE.mul_f64(0.8));
     }
@@ -141,10 +206,29 @@ mod tests {
         let wanted = refs(&["local:a"]);
         let mut tracker = Tracker::default();
         let start = Instant::now();
-        let problem = Problem { reason: "Throttled", message: "slow down".into(), help: None, retry_after: Some(5 * MINUTE) };
-        tracker.record(wanted.iter().map(|r| (r.clone(), Err(problem.clone()))).collect(), start, |_| MINUTE);
-        assert!(tracker.due(&wanted, start + 4 * MINUTE, |_| MINUTE).is_empty());
-        assert_eq!(tracker.due(&wanted, start + 5 * MINUTE, |_| MINUTE).len(), 1);
+        let problem = Problem {
+            reason: "Throttled",
+            message: "slow down".into(),
+            help: None,
+            retry_after: Some(5 * MINUTE),
+        };
+        tracker.record(
+            wanted
+                .iter()
+                .map(|r| (r.clone(), Err(problem.clone())))
+                .collect(),
+            start,
+            |_| MINUTE,
+        );
+        assert!(
+            tracker
+                .due(&wanted, start + 4 * MINUTE, |_| MINUTE)
+                .is_empty()
+        );
+        assert_eq!(
+            tracker.due(&wanted, start + 5 * MINUTE, |_| MINUTE).len(),
+            1
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -154,6 +238,9 @@ mod tests {
         let start = Instant::now();
         tracker.record(ok(&wanted), start, |_| MINUTE);
         tracker.expire(Some(&"file".into()), start);
-        assert_eq!(tracker.due(&wanted, start, |_| MINUTE), Vec::from_iter(refs(&["file:c"])));
+        assert_eq!(
+            tracker.due(&wanted, start, |_| MINUTE),
+            Vec::from_iter(refs(&["file:c"]))
+        );
     }
 }

@@ -40,7 +40,9 @@ impl Volumes {
     /// # Errors
     /// When the engine does not answer.
     pub async fn find(engine: &Engine, project: &ProjectName) -> Result<Option<Self>, Error> {
-        let all = engine.volumes(&[&format!("{COMPOSE_PROJECT}={project}")]).await?;
+        let all = engine
+            .volumes(&[&format!("{COMPOSE_PROJECT}={project}")])
+            .await?;
         Ok(Self::among(project, &all))
     }
 
@@ -53,31 +55,49 @@ impl Volumes {
         let mut by_project: BTreeMap<ProjectName, Vec<Volume>> = BTreeMap::new();
         for volume in all {
             if let Some(project) = volume.labels.get(COMPOSE_PROJECT) {
-                by_project.entry(project.as_str().into()).or_default().push(volume);
+                by_project
+                    .entry(project.as_str().into())
+                    .or_default()
+                    .push(volume);
             }
         }
-        Ok(by_project.iter().filter_map(|(project, volumes)| Self::among(project, volumes)).collect())
+        Ok(by_project
+            .iter()
+            .filter_map(|(project, volumes)| Self::among(project, volumes))
+            .collect())
     }
 
     fn among(project: &ProjectName, all: &[Volume]) -> Option<Self> {
         let mut project_volume = None;
         let mut services = BTreeMap::new();
         for volume in all {
-            let Some(key) = volume.labels.get(COMPOSE_VOLUME) else { continue };
-            let tmpfs = volume.driver == "local" && volume.options.get("type").is_some_and(|t| t == "tmpfs");
+            let Some(key) = volume.labels.get(COMPOSE_VOLUME) else {
+                continue;
+            };
+            let tmpfs = volume.driver == "local"
+                && volume.options.get("type").is_some_and(|t| t == "tmpfs");
             if key == KEY && !tmpfs {
                 project_volume = Some(volume.name.clone());
             } else if let Some(service) = key.strip_prefix("locket-").filter(|_| tmpfs) {
                 services.insert(service.into(), volume.name.clone());
             }
         }
-        Some(Self { project: project.clone(), project_volume: project_volume?, services })
+        Some(Self {
+            project: project.clone(),
+            project_volume: project_volume?,
+            services,
+        })
     }
 
     /// Target and volume of everything that an anchor mounts for the project.
     fn targets(&self) -> BTreeMap<String, String> {
-        let services = self.services.iter().map(|(service, name)| (format!("/v/{service}"), name.clone()));
-        services.chain([("/p".to_owned(), self.project_volume.clone())]).collect()
+        let services = self
+            .services
+            .iter()
+            .map(|(service, name)| (format!("/v/{service}"), name.clone()));
+        services
+            .chain([("/p".to_owned(), self.project_volume.clone())])
+            .collect()
     }
 }
 
@@ -122,17 +142,38 @@ fn name(project: &ProjectName, number: u64) -> String {
 ///
 /// # Errors
 /// When the engine does not answer.
-pub async fn find(host: &Host, project: &ProjectName, layers: &[String]) -> Result<Claimants, Error> {
+pub async fn find(
+    host: &Host,
+    project: &ProjectName,
+    layers: &[String],
+) -> Result<Claimants, Error> {
     let prefix = name(project, 0);
     let prefix = prefix.trim_end_matches('0');
     let place = |target: &str| target == "/p" || target == KEEP_AT || target.starts_with("/v/");
     let mut found = Claimants::default();
-    for summary in host.engine.containers(&[&format!("{PROJECT}={project}"), &format!("{ROLE}=anchor")]).await? {
-        let Some(number) = summary.name.strip_prefix(prefix).and_then(|n| n.parse().ok()) else { continue };
-        let Some(it) = host.engine.inspect(&summary.id).await? else { continue };
+    for summary in host
+        .engine
+        .containers(&[&format!("{PROJECT}={project}"), &format!("{ROLE}=anchor")])
+        .await?
+    {
+        let Some(number) = summary
+            .name
+            .strip_prefix(prefix)
+            .and_then(|n| n.parse().ok())
+        else {
+            continue;
+        };
+        let Some(it) = host.engine.inspect(&summary.id).await? else {
+            continue;
+        };
         found.highest = found.highest.max(number);
         match foreign(&host.engine, &host.binary, layers, &it, COMMAND, place).await? {
-            None => found.ours.push(Anchor { number, running: it.state.status == Status::Running, mounts: mounts(&it), id: it.id }),
+            None => found.ours.push(Anchor {
+                number,
+                running: it.state.status == Status::Running,
+                mounts: mounts(&it),
+                id: it.id,
+            }),
             Some(why) => found.foreign.push((it.name, why)),
         }
     }
@@ -141,7 +182,10 @@ pub async fn find(host: &Host, project: &ProjectName, layers: &[String]) -> Resu
 }
 
 fn mounts(it: &Container) -> BTreeMap<String, String> {
-    it.mounts.iter().map(|m| (m.target.clone(), m.source.clone())).collect()
+    it.mounts
+        .iter()
+        .map(|m| (m.target.clone(), m.source.clone()))
+        .collect()
 }
 
 impl Claimants {
@@ -155,12 +199,21 @@ impl Claimants {
     pub async fn ensure(&self, host: &Host, volumes: &Volumes) -> Result<Anchor, Error> {
         if let Some(it) = self.ours.iter().find(|it| it.fits(volumes)) {
             host.engine.start(&it.id).await?;
-            return Ok(Anchor { running: true, ..it.clone() });
+            return Ok(Anchor {
+                running: true,
+                ..it.clone()
+            });
         }
-        let store = host.engine.volume(super::store::VOLUME).await?.filter(|v| v.labels.contains_key(ROLE));
+        let store = host
+            .engine
+            .volume(super::store::VOLUME)
+            .await?
+            .filter(|v| v.labels.contains_key(ROLE));
         match self.make(host, volumes, store.is_some()).await {
             // The store's volume is new and its folders are not made yet: the next anchor will keep it.
-            Err(Error::Engine(e)) if store.is_some() && e.is_not_found() => self.make(host, volumes, false).await,
+            Err(Error::Engine(e)) if store.is_some() && e.is_not_found() => {
+                self.make(host, volumes, false).await
+            }
             other => other,
         }
     }
@@ -169,7 +222,11 @@ impl Claimants {
         let image = host.ensure_image().await?;
         let number = self.highest + 1;
         let name = name(&volumes.project, number);
-        let mut all: Vec<NewMount> = volumes.targets().iter().map(|(target, volume)| mount(volume, target)).collect();
+        let mut all: Vec<NewMount> = volumes
+            .targets()
+            .iter()
+            .map(|(target, volume)| mount(volume, target))
+            .collect();
         if keep {
             all.push(NewMount::Volume {
                 source: super::store::VOLUME.to_owned(),
@@ -179,12 +236,25 @@ impl Claimants {
                 nocopy: true,
             });
         }
-        let mut spec = locked_down(name.clone(), &image, "anchor", COMMAND, all, RestartPolicy::Always);
-        spec.labels.insert(PROJECT.to_owned(), volumes.project.to_string());
+        let mut spec = locked_down(
+            name.clone(),
+            &image,
+            "anchor",
+            COMMAND,
+            all,
+            RestartPolicy::Always,
+        );
+        spec.labels
+            .insert(PROJECT.to_owned(), volumes.project.to_string());
         let id = match host.engine.create(&spec).await {
             Ok(id) => id,
             // Another gate or the controller was faster; the next look at it decides whose it is.
-            Err(e) if e.is_conflict() => match find(host, &volumes.project, &[]).await?.ours.into_iter().find(|it| it.fits(volumes)) {
+            Err(e) if e.is_conflict() => match find(host, &volumes.project, &[])
+                .await?
+                .ours
+                .into_iter()
+                .find(|it| it.fits(volumes))
+            {
                 Some(it) => it.id,
                 None => return Err(e.into()),
             },
@@ -195,7 +265,12 @@ impl Claimants {
             host.engine.remove(&id, true).await?;
             return Err(e.into());
         }
-        Ok(Anchor { id, number, running: true, mounts: volumes.targets() })
+        Ok(Anchor {
+            id,
+            number,
+            running: true,
+            mounts: volumes.targets(),
+        })
     }
 
     /// Removes our anchors, except one. Call it when every volume has been seen through that one.
@@ -203,7 +278,11 @@ impl Claimants {
     /// # Errors
     /// When the engine refuses.
     pub async fn retire(&self, host: &Host, except: Option<&Anchor>) -> Result<(), Error> {
-        for it in self.ours.iter().filter(|it| except.is_none_or(|e| e.id != it.id)) {
+        for it in self
+            .ours
+            .iter()
+            .filter(|it| except.is_none_or(|e| e.id != it.id))
+        {
             host.engine.remove(&it.id, true).await?;
         }
         Ok(())

@@ -38,10 +38,19 @@ impl Binary {
         header.set_gid(0);
         header.set_mtime(0);
         let name = PROGRAM.trim_start_matches('/');
-        let written = tar.append_data(&mut header, Path::new(name), program.as_slice()).and_then(|()| tar.into_inner());
-        let tar = Bytes::from(written.map_err(|e| Error::Binary(format!("its archive cannot be made: {e}")))?);
+        let written = tar
+            .append_data(&mut header, Path::new(name), program.as_slice())
+            .and_then(|()| tar.into_inner());
+        let tar = Bytes::from(
+            written.map_err(|e| Error::Binary(format!("its archive cannot be made: {e}")))?,
+        );
         let layer = format!("sha256:{}", hex(&Sha256::digest(&tar)));
-        Ok(Self { bytes: Bytes::from(program), tar, layer, arch })
+        Ok(Self {
+            bytes: Bytes::from(program),
+            tar,
+            layer,
+            arch,
+        })
     }
 
     /// The program itself; the shim is this same program.
@@ -72,11 +81,24 @@ impl Binary {
         }
         let version = engine.version().await?;
         if version.os != "linux" || version.arch != self.arch {
-            return Err(Error::Architecture { engine: format!("{}/{}", version.os, version.arch), ours: format!("linux/{}", self.arch) });
+            return Err(Error::Architecture {
+                engine: format!("{}/{}", version.os, version.arch),
+                ours: format!("linux/{}", self.arch),
+            });
         }
         let entrypoint = format!("ENTRYPOINT [\"{PROGRAM}\"]");
-        engine.import_image(self.tar.clone(), tag, &[&entrypoint, "LABEL org.opencontainers.image.title=locket"]).await?;
-        let image = engine.image(tag).await?.ok_or_else(|| Error::Binary(format!("the engine does not show the image {tag} that it has just imported")))?;
+        engine
+            .import_image(
+                self.tar.clone(),
+                tag,
+                &[&entrypoint, "LABEL org.opencontainers.image.title=locket"],
+            )
+            .await?;
+        let image = engine.image(tag).await?.ok_or_else(|| {
+            Error::Binary(format!(
+                "the engine does not show the image {tag} that it has just imported"
+            ))
+        })?;
         Ok(image.id)
     }
 }
@@ -89,8 +111,17 @@ fn hex(bytes: &[u8]) -> String {
 ///
 /// Layout: System V ABI, <https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html>.
 fn elf_arch(program: &[u8]) -> Result<&'static str, Error> {
-    let u16_at = |at: usize| program.get(at..at + 2).map(|b| u16::from_le_bytes([b[0], b[1]]));
-    let u64_at = |at: usize| program.get(at..at + 8).and_then(|b| b.try_into().ok()).map(u64::from_le_bytes);
+    let u16_at = |at: usize| {
+        program
+            .get(at..at + 2)
+            .map(|b| u16::from_le_bytes([b[0], b[1]]))
+    };
+    let u64_at = |at: usize| {
+        program
+            .get(at..at + 8)
+            .and_then(|b| b.try_into().ok())
+            .map(u64::from_le_bytes)
+    };
     let not_ours = || Error::Binary("it is not a 64-bit Linux program".into());
     if program.get(..6) != Some(b"\x7fELF\x02\x01".as_slice()) {
         return Err(not_ours());
@@ -100,14 +131,22 @@ fn elf_arch(program: &[u8]) -> Result<&'static str, Error> {
         183 => "arm64",
         _ => return Err(not_ours()),
     };
-    let (offset, size, count) = (u64_at(32).ok_or_else(not_ours)?, u16_at(54).ok_or_else(not_ours)?, u16_at(56).ok_or_else(not_ours)?);
+    let (offset, size, count) = (
+        u64_at(32).ok_or_else(not_ours)?,
+        u16_at(54).ok_or_else(not_ours)?,
+        u16_at(56).ok_or_else(not_ours)?,
+    );
     // PT_INTERP names a dynamic loader, which an empty image does not have.
     let dynamic = (0..u64::from(count)).any(|i| {
         let at = usize::try_from(offset + i * u64::from(size)).unwrap_or(usize::MAX);
-        program.get(at..at.saturating_add(4)).is_some_and(|kind| kind == 3_u32.to_le_bytes())
+        program
+            .get(at..at.saturating_add(4))
+            .is_some_and(|kind| kind == 3_u32.to_le_bytes())
     });
     if dynamic {
-        return Err(Error::Binary("it needs a dynamic loader; use the static release build (make install)".into()));
+        return Err(Error::Binary(
+            "it needs a dynamic loader; use the static release build (make install)".into(),
+        ));
     }
     Ok(arch)
 }
@@ -129,17 +168,28 @@ mod tests {
 
     #[test]
     fn the_same_program_has_the_same_layer() {
-        let (a, b) = (Binary::new(elf(62, 1)).unwrap(), Binary::new(elf(62, 1)).unwrap());
+        let (a, b) = (
+            Binary::new(elf(62, 1)).unwrap(),
+            Binary::new(elf(62, 1)).unwrap(),
+        );
         assert_eq!(a.layer(), b.layer());
         assert_ne!(a.layer(), Binary::new(elf(183, 1)).unwrap().layer());
     }
 
     #[test]
     fn a_program_that_cannot_run_alone_is_refused() {
-        let error = |program| Binary::new(program).err().map(|e| e.to_string()).unwrap_or_default();
+        let error = |program| {
+            Binary::new(program)
+                .err()
+                .map(|e| e.to_string())
+                .unwrap_or_default()
+        };
         assert!(error(elf(62, 3)).contains("dynamic loader"));
         assert!(error(b"#!/bin/sh".to_vec()).contains("not a 64-bit"));
-        assert!(error(elf(62, 1)[..60].to_vec()).is_empty(), "no segments can be read: nothing dynamic");
+        assert!(
+            error(elf(62, 1)[..60].to_vec()).is_empty(),
+            "no segments can be read: nothing dynamic"
+        );
         assert!(error(elf(3, 1)).contains("not a 64-bit"));
     }
 }

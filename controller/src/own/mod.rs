@@ -26,7 +26,9 @@ pub enum Error {
     #[error("this program cannot run in a container: {0}")]
     Binary(String),
     /// The client's and the engine's architectures differ.
-    #[error("the engine is {engine}, this program is {ours}: give the program for {engine} with --image FILE")]
+    #[error(
+        "the engine is {engine}, this program is {ours}: give the program for {engine} with --image FILE"
+    )]
     Architecture {
         /// The engine's `os/arch`.
         engine: String,
@@ -53,11 +55,24 @@ pub enum Error {
 
 /// A volume, or a part of it, for a container of ours.
 fn mount(volume: &str, target: &str) -> NewMount {
-    NewMount::Volume { source: volume.to_owned(), target: target.to_owned(), subpath: None, read_only: false, nocopy: true }
+    NewMount::Volume {
+        source: volume.to_owned(),
+        target: target.to_owned(),
+        subpath: None,
+        read_only: false,
+        nocopy: true,
+    }
 }
 
 /// What all our helper containers have in common: no network, nothing to write to, no right that is not named.
-fn locked_down(name: String, image: &str, role: &str, command: &str, mounts: Vec<NewMount>, restart_policy: RestartPolicy) -> CreateContainer {
+fn locked_down(
+    name: String,
+    image: &str,
+    role: &str,
+    command: &str,
+    mounts: Vec<NewMount>,
+    restart_policy: RestartPolicy,
+) -> CreateContainer {
     CreateContainer {
         name,
         image: image.to_owned(),
@@ -67,7 +82,9 @@ fn locked_down(name: String, image: &str, role: &str, command: &str, mounts: Vec
         network_mode: Some("none".to_owned()),
         read_only: true,
         cap_drop: vec!["ALL".to_owned()],
-        cap_add: ["CHOWN", "FOWNER", "DAC_OVERRIDE"].map(str::to_owned).to_vec(),
+        cap_add: ["CHOWN", "FOWNER", "DAC_OVERRIDE"]
+            .map(str::to_owned)
+            .to_vec(),
         no_new_privileges: true,
         pids_limit: Some(64),
         // The default log driver writes what it is given to the engine's disk.
@@ -80,14 +97,30 @@ fn locked_down(name: String, image: &str, role: &str, command: &str, mounts: Vec
 /// Why a container is not ours, by layer, command and place of its mounts; `None` if it is.
 ///
 /// `layers` are digests that were recorded when an image of ours was imported; this program's own counts in any case.
-async fn foreign(engine: &Engine, binary: &Binary, layers: &[String], it: &Container, command: &str, place: impl Fn(&str) -> bool) -> Result<Option<&'static str>, Error> {
-    let found = engine.image(&it.image_id).await?.map(|i| i.layers).unwrap_or_default();
+async fn foreign(
+    engine: &Engine,
+    binary: &Binary,
+    layers: &[String],
+    it: &Container,
+    command: &str,
+    place: impl Fn(&str) -> bool,
+) -> Result<Option<&'static str>, Error> {
+    let found = engine
+        .image(&it.image_id)
+        .await?
+        .map(|i| i.layers)
+        .unwrap_or_default();
     let known = |layer: &String| layer == binary.layer() || layers.contains(layer);
     let why = match found.as_slice() {
         [layer] if known(layer) => None,
         [_] => Some("its image is another version, or not locket's"),
         _ => Some("its image is not locket's"),
     };
-    let why = why.or((it.entrypoint != [image::PROGRAM] || it.cmd != [command]).then_some("it runs another command"));
-    Ok(why.or((!it.mounts.iter().all(|m| m.kind == "volume" && place(&m.target))).then_some("it mounts something else")))
+    let why = why.or((it.entrypoint != [image::PROGRAM] || it.cmd != [command])
+        .then_some("it runs another command"));
+    Ok(why.or((!it
+        .mounts
+        .iter()
+        .all(|m| m.kind == "volume" && place(&m.target)))
+    .then_some("it mounts something else")))
 }

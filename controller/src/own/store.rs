@@ -22,9 +22,14 @@ pub async fn open(host: &Host) -> Result<ExecStream, Error> {
     let engine = &host.engine;
     if engine.volume(VOLUME).await?.is_none() {
         let labels = [(ROLE.to_owned(), "store".to_owned())].into();
-        engine.create_volume(VOLUME, &Default::default(), &labels).await?;
+        engine
+            .create_volume(VOLUME, &Default::default(), &labels)
+            .await?;
     }
-    let session = ExecSpec { argv: vec![PROGRAM.to_owned(), "store-session".to_owned()], ..ExecSpec::default() };
+    let session = ExecSpec {
+        argv: vec![PROGRAM.to_owned(), "store-session".to_owned()],
+        ..ExecSpec::default()
+    };
     let mut last = None;
     // It may end itself between our look and our exec: then the next round starts it again.
     for _ in 0..3 {
@@ -34,24 +39,51 @@ pub async fn open(host: &Host) -> Result<ExecStream, Error> {
             Err(e) => last = Some(e),
         }
     }
-    Err(last.map_or_else(|| Error::NotRunning { what: NAME.into(), why: "no answer".into() }, Error::Engine))
+    Err(last.map_or_else(
+        || Error::NotRunning {
+            what: NAME.into(),
+            why: "no answer".into(),
+        },
+        Error::Engine,
+    ))
 }
 
 async fn running(host: &Host) -> Result<String, Error> {
     let engine = &host.engine;
     if let Some(it) = engine.inspect(NAME).await? {
-        match foreign(engine, &host.binary, &[], &it, COMMAND, |target| target == "/s").await? {
+        match foreign(engine, &host.binary, &[], &it, COMMAND, |target| {
+            target == "/s"
+        })
+        .await?
+        {
             None => {
                 engine.start(&it.id).await?;
                 return Ok(it.id);
             }
             // Another version of ours holds nothing: the volume is what matters, and its own sessions open it anew.
-            Some(_) if it.labels.get(ROLE).is_some_and(|r| r == "store") && it.network_mode == "none" => engine.remove(&it.id, true).await?,
-            Some(why) => return Err(Error::Foreign { what: format!("container {NAME}"), why: why.into() }),
+            Some(_)
+                if it.labels.get(ROLE).is_some_and(|r| r == "store")
+                    && it.network_mode == "none" =>
+            {
+                engine.remove(&it.id, true).await?
+            }
+            Some(why) => {
+                return Err(Error::Foreign {
+                    what: format!("container {NAME}"),
+                    why: why.into(),
+                });
+            }
         }
     }
     let image = host.ensure_image().await?;
-    let spec = locked_down(NAME.to_owned(), &image, "store", COMMAND, vec![mount(VOLUME, "/s")], RestartPolicy::No);
+    let spec = locked_down(
+        NAME.to_owned(),
+        &image,
+        "store",
+        COMMAND,
+        vec![mount(VOLUME, "/s")],
+        RestartPolicy::No,
+    );
     let id = match engine.create(&spec).await {
         Ok(id) => id,
         // Somebody else was faster; theirs is as good.

@@ -1,0 +1,185 @@
+//! What is there: containers, volumes and logs, as the planner wants to see them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use locket_core::{
+    ContainerId, ContainerState, Health, ObservedContainer, ObservedService, Published, Time,
+};
+use locket_crds::id::{Fingerprint, ProjectName, ServiceName};
+use locket_delivery::layout::SHIM_PATH;
+use locket_delivery::log::Entry;
+use locket_delivery::protocol::{Request, Response, Verdict};
+use locket_engine::{Container, ContainerSummary, Engine, InspectCache, Status};
+
+use crate::link::{self, Link};
+use crate::own::anchor::{COMPOSE_PROJECT, Volumes};
+
+/// Compose's label with the service of a container.
+const SERVICE: &str = "com.docker.compose.service";
+/// Compose's label with the number of a replica.
+const NUMBER: &str = "com.docker.compose.container-number";
+/// Compose's label on containers of `docker compose run`.
+const ONEOFF: &str = "com.docker.compose.oneoff";
+
+/// The project's containers, each with its inspect.
+///
+/// # Errors
+/// When the engine does not answer.
+pub async fn containers(
+    engine: &Engine,
+    cache: &InspectCache,
+    project: &ProjectName,
+) -> Result<Vec<Arc<Container>>, locket_engine::Error> {
+    let listed = engine
+        .containers(&[&format!("{COMPOSE_PROJECT}={project}")])
+        .await?;
+    let looks = listed
+        .iter()
+        .filter(|it| it.labels.contains_key(SERVICE))
+        .map(|it: &ContainerSummary| cache.inspect(engine, it));
+    let mut found = Vec::new();
+    for look in join_all(looks).await {
+        found.extend(look?);
+    }
+    Ok(found)
+}
+
+/// The service that a container belongs to.
+pub fn service_of(it: &Container) -> ServiceName {
+    it.labels
+        .get(SERVICE)
+        .map_or_else(ServiceName::default, |s| s.as_str().into())
+}
+
+/// A container in the planner's words. What we are doing to it, and what it told of itself, is added by the caller.
+pub fn container(it: &Container, volumes: Option<&Volumes>) -> ObservedContainer {
+    let service = service_of(it);
+    let own = volumes.and_then(|v| v.services.get(&service));
+    let shim = volumes.map(|v| &v.project_volume);
+    ObservedContainer {
+        id: ContainerId(it.id.clone()),
+        name: it.name.clone(),
+        number: it
+            .labels
+            .get(NUMBER)
+            .and_then(|n| n.parse().ok())
+            .unwrap_or(0),
+        oneoff: it
+            .labels
+            .get(ONEOFF)
+            .is_some_and(|v| v.eq_ignore_ascii_case("true")),
+        has_volume: own.is_some_and(|name| {
+            it.mounts
+                .iter()
+                .any(|m| m.kind == "volume" && m.source == *name)
+        }),
+        has_shim: it.init == Some(true)
+            && it
+                .mounts
+                .iter()
+                .any(|m| m.target == SHIM_PATH && Some(&m.source) == shim),
+        state: match it.state.status {
+            Status::Created => ContainerState::Created,
+            Status::Running => ContainerState::Running,
+            Status::Paused => ContainerState::Paused,
+            Status::Restarting => ContainerState::Restarting,
+            Status::Removing => ContainerState::Removing,
+            Status::Exited => ContainerState::Exited,
+            Status::Dead => ContainerState::Dead,
+        },
+        started_at: it.state.started_at.map(Time),
+        finished_at: it.state.finished_at.map(Time),
+        health: match it.state.health {
+            locket_engine::Health::None => Health::None,
+            locket_engine::Health::Starting => Health::Starting,
+            locket_engine::Health::Healthy => Health::Healthy,
+            locket_engine::Health::Unhealthy => Health::Unhealthy,
+        },
+        restart_count: it.state.restart_count,
+        exit_code: it.state.exit_code,
+        probed: None,
+        operation: None,
+        service,
+    }
+}
+
+/// The log of a service, read anew with the present key where it was made with another.
+///
+/// # Errors
+/// When the session refuses or is lost.
+pub async fn log(link: &Link, service: &ServiceName) -> Result<Vec<Entry>, link::Error> {
+    for _ in 0..2 {
+        match link
+            .call(&Request::Log {
+                service: service.to_string(),
+            })
+            .await?
+        {
+            Response::Log {
+                entries,
+                key_matches: true,
+            } => return Ok(entries),
+            Response::Log { .. } => drop(
+                link.call(&Request::Recompute {
+                    service: service.to_string(),
+                })
+                .await?,
+            ),
+            _ => break,
+        }
+    }
+    Err(link.nonsense("something else than a log"))
+}
+
+/// Compares what is visible with the log; what differs, if anything does.
+///
+/// # Errors
+/// When the session refuses or is lost.
+pub async fn drift(link: &Link, service: &ServiceName) -> Result<Option<Vec<String>>, link::Error> {
+    match link
+        .call(&Request::Verify {
+            service: service.to_string(),
+        })
+        .await?
+    {
+        Response::Verified(Verdict::Intact | Verdict::Empty) => Ok(None),
+        Response::Verified(Verdict::Drifted(what)) => Ok(Some(what)),
+        _ => Err(link.nonsense("something else than a verdict")),
+    }
+}
+
+/// A service in the planner's words, before anything was rendered.
+pub fn service(log: &[Entry], intact: bool, surroundings: String) -> ObservedService {
+    let published = |e: &Entry| Published {
+        seq: e.seq,
+        fingerprint: Fingerprint(e.fingerprint),
+        at: Time(e.at.realtime),
+        boot: e.at.boottime,
+    };
+    ObservedService {
+        mounted: true,
+        log: log.iter().map(published).collect(),
+        intact,
+        surroundings,
+        rendered: Default::default(),
+    }
+}
+
+/// What names of owners mean may change with the image: the images of a service's containers, as one word.
+pub fn surroundings(containers: &[Arc<Container>]) -> BTreeMap<ServiceName, String> {
+    let mut images: BTreeMap<ServiceName, Vec<&str>> = BTreeMap::new();
+    for it in containers {
+        images.entry(service_of(it)).or_default().push(&it.image_id);
+    }
+    let word = |mut all: Vec<&str>| {
+        all.sort_unstable();
+        all.dedup();
+        all.join(" ")
+    };
+    images
+        .into_iter()
+        .map(|(service, all)| (service, word(all)))
+        .collect()
+}

@@ -1,0 +1,765 @@
+//! One project, from pass to pass. Everything in here can be lost: the next pass reads what matters from the engine.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use locket_core::{
+    Action, ContainerId, Memory, Observed, Planned, Policy, Probed, Rendered, Time, needs, plan,
+};
+use locket_crds::id::{ProjectName, ServiceName};
+use locket_crds::reference::SecretRef;
+use locket_delivery::log::Entry;
+use locket_delivery::protocol::{Refusal, RefusalKind, Request, Response};
+use locket_engine::{Container, ExecSpec, InspectCache};
+use tokio::time::Instant;
+
+use crate::Host;
+use crate::background::{Background, Hands, Wake};
+use crate::link::{self, Lease, Link, Switches};
+use crate::observe;
+use crate::own::anchor;
+use crate::owners::Owners;
+use crate::resolve::{Order, Workbench, chain};
+use crate::session;
+use crate::sources::Sources;
+use crate::spec::{Applied, Compiled};
+use crate::tracker::Tracker;
+
+/// How often delivered files are looked at without a hint.
+const VERIFY_EVERY: Duration = Duration::from_secs(60);
+/// A project without containers and without an open gate is released after this time.
+const RELEASE_AFTER: Duration = Duration::from_secs(60);
+/// After `down` nothing is brought back for so long, unless a gate opens: compose is still removing things.
+const RELEASED_FOR: Duration = Duration::from_secs(15);
+/// How soon a project is looked at again whose lease somebody else has.
+const HELD_RETRY: Duration = Duration::from_secs(1);
+
+/// What all projects share.
+pub struct Shared {
+    /// The engine, and our program.
+    pub host: Arc<Host>,
+    /// Where values come from.
+    pub sources: Sources,
+    /// One inspect a container incarnation.
+    pub cache: Arc<InspectCache>,
+    /// Numbers of named owners.
+    pub owners: Owners,
+    /// How others reach the holder of our leases.
+    pub holder: String,
+}
+
+/// How far a pass goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Nothing is made and nothing is changed; the plan is what would be done.
+    Look,
+    /// Deliver only.
+    Deliver,
+    /// Deliver, and do to containers what has to be done.
+    Act,
+}
+
+/// Why a pass could not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no way into the project.
+    #[error(transparent)]
+    Link(#[from] link::Error),
+    /// The engine did not answer.
+    #[error("the engine does not answer")]
+    Engine(#[from] locket_engine::Error),
+    /// Our own objects could not be removed.
+    #[error("the project cannot be released")]
+    Release(#[source] crate::own::Error),
+}
+
+/// How a pass ended.
+#[derive(Debug)]
+pub enum Passed {
+    /// There is nothing to look after: no project volume, or no containers and nobody who waits.
+    Absent,
+    /// Somebody else writes to the project.
+    Held(String),
+    /// It was looked at.
+    Looked(Box<Look>),
+}
+
+/// What one pass saw and did.
+#[derive(Debug)]
+pub struct Look {
+    /// The planner's answer.
+    pub planned: Planned,
+    /// Steps that were run, one line each.
+    pub done: Vec<String>,
+    /// Steps that failed, one line each, by service.
+    pub failed: Vec<(Option<ServiceName>, String)>,
+    /// What rendering gave, by service whose volume is there.
+    pub rendered: BTreeMap<ServiceName, Rendered>,
+    /// The engine's clock.
+    pub now: Time,
+    /// The project has an anchor.
+    pub linked: bool,
+    /// When to look again at the latest; `None`: when something happens.
+    pub again: Option<Duration>,
+}
+
+/// An open gate; closed when it is dropped.
+pub struct Gate {
+    count: Arc<AtomicUsize>,
+    wake: Wake,
+}
+
+impl Gate {
+    fn new(count: Arc<AtomicUsize>, wake: Wake) -> Self {
+        count.fetch_add(1, Relaxed);
+        Self { count, wake }
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Relaxed);
+        (self.wake)();
+    }
+}
+
+/// One project.
+pub struct Project {
+    name: ProjectName,
+    link: Option<Link>,
+    pub(crate) applied: Option<Applied>,
+    pub(crate) compiled: Option<Arc<Compiled>>,
+    pub(crate) memory: Memory,
+    pub(crate) switches: Switches,
+    pub(crate) tracker: Tracker,
+    workbench: Workbench,
+    pub(crate) background: Arc<Background>,
+    wake: Wake,
+    probed: HashMap<ContainerId, (Option<u64>, Probed)>,
+    /// What differs from what was published, by service; as of the last look.
+    pub(crate) drifted: BTreeMap<ServiceName, Vec<String>>,
+    verified: Option<Instant>,
+    /// The last time that somebody but us made, stopped or removed a container.
+    pub(crate) compose_activity: Option<Time>,
+    /// Gates that wait right now.
+    pub(crate) gates: Arc<AtomicUsize>,
+    idle_since: Option<Instant>,
+    released: Option<Instant>,
+    /// Publishes that the anchor refused, by service.
+    refused: BTreeMap<ServiceName, String>,
+}
+
+impl Project {
+    /// Knows nothing yet. `wake` asks for another pass.
+    pub fn new(name: ProjectName, wake: Wake) -> Self {
+        Self {
+            name,
+            link: None,
+            applied: None,
+            compiled: None,
+            memory: Memory::default(),
+            switches: Switches::default(),
+            tracker: Tracker::default(),
+            workbench: Workbench::default(),
+            background: Arc::default(),
+            wake,
+            probed: HashMap::new(),
+            drifted: BTreeMap::new(),
+            verified: None,
+            compose_activity: None,
+            gates: Arc::default(),
+            idle_since: None,
+            released: None,
+            refused: BTreeMap::new(),
+        }
+    }
+
+    /// The project's name.
+    pub fn name(&self) -> &ProjectName {
+        &self.name
+    }
+
+    /// The open way in, if there is one.
+    pub fn link(&self) -> Option<&Link> {
+        self.link.as_ref()
+    }
+
+    /// Files are looked at again in the next pass.
+    pub fn verify_soon(&mut self) {
+        self.verified = None;
+    }
+
+    /// The spec is made ready anew in the next pass: the host configuration has changed.
+    pub fn recompile(&mut self) {
+        self.compiled = None;
+    }
+
+    /// A gate has opened: the project is wanted again, and held as long as the guard lives.
+    pub fn open_gate(&mut self) -> Gate {
+        self.released = None;
+        Gate::new(Arc::clone(&self.gates), Arc::clone(&self.wake))
+    }
+
+    /// Somebody but us has done something to a container.
+    pub fn saw_activity(&mut self, at: Time) {
+        self.compose_activity = self.compose_activity.max(Some(at));
+        self.idle_since = None;
+    }
+
+    /// Runs one pass: looks at everything afresh, decides, and does what is to be done now.
+    ///
+    /// ```text
+    /// load → validate → observe → probe → needs → fetch + render → plan → apply
+    /// I/O    pure       I/O       I/O     pure    I/O              pure   I/O
+    /// ```
+    ///
+    /// # Guarantees
+    /// Nothing is written without the lease. Nothing follows a memory that could not be written.
+    ///
+    /// # Cancel safety
+    /// Dropped anywhere, the next pass goes on from what is on the engine.
+    ///
+    /// # Errors
+    /// When the engine or the anchor does not answer; the way in is opened anew by the next pass.
+    pub async fn pass(&mut self, shared: &Shared, mode: Mode) -> Result<Passed, Error> {
+        let result = self.try_pass(shared, mode).await;
+        if result.is_err() {
+            self.link = None;
+        }
+        result
+    }
+
+    async fn try_pass(&mut self, shared: &Shared, mode: Mode) -> Result<Passed, Error> {
+        let now = Instant::now();
+        let containers =
+            observe::containers(&shared.host.engine, &shared.cache, &self.name).await?;
+        if mode != Mode::Look && !self.is_wanted(shared, &containers, now).await? {
+            return Ok(Passed::Absent);
+        }
+        // Load.
+        self.open_link(shared, mode).await?;
+        if let Some(Link {
+            lease: Lease::Held(holder),
+            ..
+        }) = &self.link
+            && mode != Mode::Look
+        {
+            let holder = holder.clone();
+            self.link = None;
+            return Ok(Passed::Held(holder));
+        }
+        if self.link.is_none() && mode != Mode::Look {
+            return Ok(Passed::Absent);
+        }
+        // Validate.
+        let config = shared.sources.config();
+        let Some(applied) = self.applied.clone() else {
+            return Ok(Passed::Absent);
+        };
+        let compiled = match &self.compiled {
+            Some(compiled) => Arc::clone(compiled),
+            None => Arc::clone(
+                self.compiled
+                    .insert(Arc::new(Compiled::new(&applied.spec, &config))),
+            ),
+        };
+        let desired = &compiled.desired;
+        // Observe.
+        let mut observed = Observed {
+            gate_open: self.gates.load(Relaxed) > 0,
+            last_compose_activity: self.compose_activity,
+            paused: self.switches.paused,
+            ..Observed::default()
+        };
+        let logs = self
+            .look_at_volumes(&compiled, &containers, &mut observed, now)
+            .await?;
+        // Probe.
+        let wanted = compiled.references();
+        self.tracker.retain(&wanted);
+        let usual = Duration::from_secs(60);
+        let refresh = |r: &SecretRef| compiled.refresh.get(r).copied().unwrap_or(usual);
+        let due = self.tracker.due(&wanted, now, refresh);
+        if !due.is_empty() {
+            let answers = shared.sources.versions(&applied.spec, due).await;
+            self.tracker.record(answers, now, refresh);
+        }
+        // Needs, fetch and render.
+        let due = needs(
+            desired,
+            &self.memory,
+            &observed.services,
+            &self.tracker.versions(),
+        )
+        .services;
+        if let Some(link) = &self.link {
+            let order = Order {
+                engine: &shared.host.engine,
+                owners: &shared.owners,
+                sources: &shared.sources,
+                spec: &applied.spec,
+                desired,
+                memory: &self.memory,
+                key: &link.key.0,
+                logs: &logs,
+                limit: config.limits.value,
+                now,
+            };
+            self.workbench
+                .resolve(&order, &mut self.tracker, &due, &mut observed.services)
+                .await;
+        }
+        // The clock comes last: nothing that was seen may lie after it.
+        let clock = match &self.link {
+            Some(link) => link.clock().await?,
+            None => locket_delivery::clock::now(),
+        };
+        let engine_now = Time(clock.realtime);
+        observed.boot = clock.boottime;
+        let volumes = self.link.as_ref().map(|l| &l.volumes);
+        observed.results = self.background.take_results();
+        observed.containers = containers
+            .iter()
+            .map(|it| observe::container(it, volumes))
+            .collect();
+        for it in &mut observed.containers {
+            it.operation = self.background.operation(&it.id);
+            let started = it.started_at.map(|t| t.0);
+            it.probed = self
+                .probed
+                .get(&it.id)
+                .filter(|(run, _)| *run == started)
+                .map(|(_, answer)| answer.clone());
+        }
+        // Plan.
+        let policy = Policy {
+            act: mode != Mode::Deliver,
+            quiet: config.timeouts.quiet,
+            ..Policy::default()
+        };
+        let planned = plan(desired, &observed, &self.memory, &policy, engine_now);
+        // Apply.
+        let rendered = observed
+            .services
+            .iter()
+            .map(|(name, it)| (name.clone(), it.rendered.clone()))
+            .collect();
+        let mut look = Look {
+            done: Vec::new(),
+            failed: Vec::new(),
+            rendered,
+            now: engine_now,
+            linked: self.link.is_some(),
+            again: None,
+            planned,
+        };
+        if mode != Mode::Look {
+            self.apply(shared, &mut look, &observed).await?;
+            self.prune(&look, &logs).await?;
+        }
+        look.again = self.again(&look, mode, now);
+        Ok(Passed::Looked(Box::new(look)))
+    }
+
+    /// Whether there is anything to look after. One that is not needed any more is let go.
+    async fn is_wanted(
+        &mut self,
+        shared: &Shared,
+        containers: &[Arc<Container>],
+        now: Instant,
+    ) -> Result<bool, Error> {
+        if self.gates.load(Relaxed) > 0 {
+            self.idle_since = None;
+            return Ok(true);
+        }
+        if self.released.is_some_and(|at| now < at + RELEASED_FOR) {
+            return Ok(false);
+        }
+        if !containers.is_empty() {
+            (self.idle_since, self.released) = (None, None);
+            return Ok(true);
+        }
+        if self.link.is_none() {
+            // Somebody else's gate, or what a killed one has left, has its time too.
+            let left = anchor::find(&shared.host, &self.name, &[])
+                .await
+                .map_err(Error::Release)?;
+            if left.ours.is_empty() {
+                return Ok(false);
+            }
+        }
+        let since = *self.idle_since.get_or_insert(now);
+        if now < since + RELEASE_AFTER {
+            return Ok(self.link.is_some());
+        }
+        self.release(shared).await?;
+        Ok(false)
+    }
+
+    /// Lets go of the volumes. What they held is gone.
+    ///
+    /// # Errors
+    /// When the engine refuses.
+    pub async fn release(&mut self, shared: &Shared) -> Result<(), Error> {
+        self.link = None;
+        (self.idle_since, self.released) = (None, Some(Instant::now()));
+        let found = anchor::find(&shared.host, &self.name, &[])
+            .await
+            .map_err(Error::Release)?;
+        found
+            .retire(&shared.host, None)
+            .await
+            .map_err(Error::Release)?;
+        shared.sources.forget(&self.name);
+        tracing::info!(project = %self.name, "Released");
+        Ok(())
+    }
+
+    /// Opens the way in where there is none, or where it does not lead to all volumes any more.
+    async fn open_link(&mut self, shared: &Shared, mode: Mode) -> Result<(), Error> {
+        if let Some(link) = &self.link {
+            let own = |source| link::Error::Own {
+                project: self.name.clone(),
+                source,
+            };
+            let volumes = anchor::Volumes::find(&shared.host.engine, &self.name)
+                .await
+                .map_err(own)?;
+            if !link.session.is_lost() && volumes.as_ref() == Some(&link.volumes) {
+                return Ok(());
+            }
+            self.link = None;
+        }
+        let opened = match mode {
+            Mode::Look => Link::look(&shared.host, &self.name).await?,
+            Mode::Deliver | Mode::Act => {
+                Link::open(&shared.host, &self.name, &shared.holder).await?
+            }
+        };
+        let Some(link) = opened else { return Ok(()) };
+        if link.term().is_some() || mode == Mode::Look {
+            if self.applied.is_none() || mode != Mode::Look {
+                self.applied = link.spec().await?;
+                self.compiled = None;
+            }
+            self.memory = link.memory().await?;
+            self.switches = link.switches().await?;
+        }
+        (self.verified, self.refused) = (None, BTreeMap::new());
+        self.link = Some(link);
+        Ok(())
+    }
+
+    /// Makes this what is wanted from now on; written down before anything follows from it.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn set_spec(&mut self, spec: locket_crds::spec::ProjectSpec) -> Result<(), Error> {
+        let Some(link) = &self.link else {
+            return Ok(());
+        };
+        if self.applied.as_ref().is_none_or(|a| a.spec != spec) {
+            let applied = Applied {
+                spec,
+                at: link.clock().await?.realtime,
+            };
+            link.write_spec(&applied).await?;
+            self.applied = Some(applied);
+            self.compiled = None;
+        }
+        Ok(())
+    }
+
+    /// Takes a spec for a look only: nothing is written.
+    pub fn suppose(&mut self, spec: locket_crds::spec::ProjectSpec) {
+        self.applied = Some(Applied { spec, at: 0 });
+        self.compiled = None;
+    }
+
+    /// Switches pause on or off; kept on the engine.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn pause(&mut self, paused: bool) -> Result<(), Error> {
+        self.switches.paused = paused;
+        match &self.link {
+            Some(link) => Ok(link.write_switches(&self.switches).await?),
+            None => Ok(()),
+        }
+    }
+
+    /// Opens the way in, so that something can be written; whether the lease is ours, or whose it is.
+    ///
+    /// # Errors
+    /// When the engine refuses.
+    pub async fn enter(&mut self, shared: &Shared) -> Result<Option<Lease>, Error> {
+        self.open_link(shared, Mode::Act).await?;
+        let lease = self.link.as_ref().map(|l| l.lease.clone());
+        if matches!(lease, Some(Lease::Held(_))) {
+            self.link = None;
+        }
+        Ok(lease)
+    }
+
+    async fn look_at_volumes(
+        &mut self,
+        compiled: &Compiled,
+        containers: &[Arc<Container>],
+        observed: &mut Observed,
+        now: Instant,
+    ) -> Result<BTreeMap<ServiceName, Vec<Entry>>, Error> {
+        let mut logs = BTreeMap::new();
+        let Some(link) = &self.link else {
+            return Ok(logs);
+        };
+        let verify = self.verified.is_none_or(|at| now >= at + VERIFY_EVERY);
+        let mut surroundings = observe::surroundings(containers);
+        for service in compiled
+            .desired
+            .services
+            .keys()
+            .filter(|s| link.volumes.services.contains_key(*s))
+        {
+            let log = observe::log(link, service).await?;
+            if verify && !log.is_empty() {
+                match observe::drift(link, service).await? {
+                    Some(what) => drop(self.drifted.insert(service.clone(), what)),
+                    None => drop(self.drifted.remove(service)),
+                }
+            }
+            let intact = !self.drifted.contains_key(service);
+            let around = surroundings.remove(service).unwrap_or_default();
+            observed
+                .services
+                .insert(service.clone(), observe::service(&log, intact, around));
+            logs.insert(service.clone(), log);
+        }
+        if verify {
+            self.verified = Some(now);
+        }
+        Ok(logs)
+    }
+
+    async fn apply(
+        &mut self,
+        shared: &Shared,
+        look: &mut Look,
+        observed: &Observed,
+    ) -> Result<(), Error> {
+        let Some(link) = &self.link else {
+            return Ok(());
+        };
+        for step in &look.planned.now {
+            let hands = || Hands {
+                engine: shared.host.engine.clone(),
+                cache: Arc::clone(&shared.cache),
+                background: Arc::clone(&self.background),
+                wake: Arc::clone(&self.wake),
+                now: look.now,
+            };
+            let failed = match &step.action {
+                Action::Remember => {
+                    link.write_memory(&look.planned.memory).await?;
+                    self.memory = look.planned.memory.clone();
+                    continue;
+                }
+                Action::Publish {
+                    service,
+                    handle,
+                    expect,
+                    fingerprint,
+                } => match self.workbench.take(*handle) {
+                    Some(generation) => {
+                        let request = Request::Publish {
+                            service: service.to_string(),
+                            term: link.term().unwrap_or(0),
+                            expect: *expect,
+                            generation,
+                            fingerprint: fingerprint.0,
+                        };
+                        self.drifted.remove(service);
+                        publish(link, service, &request, &mut self.refused).await?
+                    }
+                    None => Some("what was rendered is gone".to_owned()),
+                },
+                Action::Restore {
+                    service,
+                    seq,
+                    expect,
+                    ..
+                } => {
+                    let request = Request::Restore {
+                        service: service.to_string(),
+                        term: link.term().unwrap_or(0),
+                        seq: *seq,
+                        expect: *expect,
+                    };
+                    publish(link, service, &request, &mut self.refused).await?
+                }
+                Action::Probe { container } => {
+                    let run = observed
+                        .containers
+                        .iter()
+                        .find(|c| c.id == *container)
+                        .and_then(|c| c.started_at)
+                        .map(|t| t.0);
+                    let answer = probe(shared, container).await;
+                    self.probed.insert(container.clone(), (run, answer));
+                    None
+                }
+                Action::Stop { container } => {
+                    hands().stop(container.clone());
+                    None
+                }
+                Action::Start { container } => {
+                    hands().start(container.clone());
+                    None
+                }
+                Action::Exec { container, argv } => {
+                    hands().hook(container.clone(), argv.clone());
+                    None
+                }
+                Action::Signal { container, signal } => {
+                    match shared.host.engine.kill(&container.0, signal).await {
+                        Ok(()) => {
+                            self.background
+                                .add_result(locket_core::StepResult::Signalled {
+                                    container: container.clone(),
+                                });
+                            None
+                        }
+                        Err(e) => Some(chain(&e)),
+                    }
+                }
+            };
+            match failed {
+                None => {
+                    tracing::info!(project = %self.name, step = %step, "Step");
+                    look.done.push(step.to_string());
+                }
+                Some(why) => {
+                    tracing::warn!(project = %self.name, step = %step, error = why, "Step failed");
+                    look.failed.push((step.service.clone(), why));
+                }
+            }
+        }
+        let living = |id: &ContainerId| observed.containers.iter().any(|c| c.id == *id);
+        self.probed.retain(|id, _| living(id));
+        self.background.retain(living);
+        Ok(())
+    }
+
+    /// Removes generations that nobody can have started with any more.
+    async fn prune(
+        &self,
+        look: &Look,
+        logs: &BTreeMap<ServiceName, Vec<Entry>>,
+    ) -> Result<(), Error> {
+        let Some((link, term)) = self.link.as_ref().and_then(|l| Some((l, l.term()?))) else {
+            return Ok(());
+        };
+        for (service, keep) in &look.planned.report.keep {
+            // What was published in this very pass is current, and stays in any case.
+            if logs
+                .get(service)
+                .is_some_and(|log| log.iter().any(|e| !keep.contains(&e.seq)))
+            {
+                link.call(&Request::Prune {
+                    service: service.to_string(),
+                    term,
+                    keep: keep.clone(),
+                })
+                .await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn again(&self, look: &Look, mode: Mode, now: Instant) -> Option<Duration> {
+        if mode == Mode::Look {
+            return None;
+        }
+        let acted = look
+            .planned
+            .now
+            .iter()
+            .any(|s| s.action != Action::Remember);
+        if acted {
+            // After a failure the same step comes again: not at once.
+            return Some(if look.failed.is_empty() {
+                Duration::ZERO
+            } else {
+                HELD_RETRY
+            });
+        }
+        let at = look.planned.wake_at.map(|at| at.since(look.now));
+        let poll = self
+            .tracker
+            .next_due()
+            .map(|due| due.saturating_duration_since(now));
+        let verify = self
+            .verified
+            .map(|at| (at + VERIFY_EVERY).saturating_duration_since(now));
+        [at, poll, verify]
+            .into_iter()
+            .flatten()
+            .min()
+            .map(|d| d.max(Duration::from_millis(1)))
+    }
+
+    /// What the anchor refused to publish, by service.
+    pub fn refused(&self) -> &BTreeMap<ServiceName, String> {
+        &self.refused
+    }
+}
+
+/// A refusal that another look can help against is no failure of the way in.
+async fn publish(
+    link: &Link,
+    service: &ServiceName,
+    request: &Request,
+    refused: &mut BTreeMap<ServiceName, String>,
+) -> Result<Option<String>, link::Error> {
+    match link.call(request).await {
+        Ok(Response::Published(_)) => {
+            refused.remove(service);
+            Ok(None)
+        }
+        Ok(_) => Err(link.nonsense("something else than a new generation")),
+        Err(link::Error::Session {
+            source: session::Error::Refused(Refusal { kind, message }),
+            ..
+        }) if kind != RefusalKind::OldTerm => {
+            refused.insert(service.clone(), message.clone());
+            Ok(Some(message))
+        }
+        Err(e) => Err(e),
+    }
+}
+
+/// Asks a process which generation it started with. As root with all capabilities, because an image may have given up its
+/// user without anybody being able to tell from outside; the program is ours, mounted read-only.
+async fn probe(shared: &Shared, container: &ContainerId) -> Probed {
+    let argv = vec![
+        locket_delivery::layout::SHIM_PATH.to_owned(),
+        "probe".to_owned(),
+    ];
+    let spec = ExecSpec {
+        argv,
+        user: Some("0:0".to_owned()),
+        privileged: true,
+        ..ExecSpec::default()
+    };
+    let answer = shared
+        .host
+        .engine
+        .exec_output(&container.0, &spec, 64, Duration::from_secs(5))
+        .await;
+    let seq = answer
+        .ok()
+        .filter(|out| out.code == 0)
+        .and_then(|out| String::from_utf8(out.stdout).ok()?.trim().parse().ok());
+    seq.map_or(Probed::Unknown, Probed::Seq)
+}

@@ -1,0 +1,197 @@
+//! What was applied: kept on the engine, and what the planner makes of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use locket_core::{Asked, Desired, assemble};
+use locket_crds::config::HostConfig;
+use locket_crds::diag;
+use locket_crds::id::ServiceName;
+use locket_crds::item::{Item, Target};
+use locket_crds::reference::SecretRef;
+use locket_crds::resolve::resolve;
+use locket_crds::spec::ProjectSpec;
+use serde::{Deserialize, Serialize};
+
+/// A spec and when it was applied.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Applied {
+    /// What is wanted.
+    pub spec: ProjectSpec,
+    /// When, on the engine's clock, nanoseconds since 1970.
+    pub at: u64,
+}
+
+/// A spec, ready for planning.
+pub struct Compiled {
+    /// What the planner wants to know.
+    pub desired: Arc<Desired>,
+    /// Variables that compose is handed by the gate, by service.
+    pub compose_env: BTreeMap<ServiceName, Vec<Item>>,
+    /// What is wrong, one line each.
+    pub problems: Vec<String>,
+    /// Services with errors; they get nothing.
+    pub broken: BTreeMap<ServiceName, String>,
+    /// How often each secret is asked for.
+    pub refresh: BTreeMap<SecretRef, std::time::Duration>,
+}
+
+impl Compiled {
+    /// Looks names up and applies the host's defaults.
+    pub fn new(spec: &ProjectSpec, config: &HostConfig) -> Self {
+        let (mut items, diagnostics) = resolve(spec);
+        let mut problems: Vec<String> = diagnostics.iter().map(diag::one_line).collect();
+        let mut broken = BTreeMap::new();
+        let mut compose_env: BTreeMap<ServiceName, Vec<Item>> = BTreeMap::new();
+        for (service, all) in &mut items {
+            let via_compose = all
+                .extract_if(.., |it| matches!(it.target, Target::ComposeEnv { .. }))
+                .collect::<Vec<_>>();
+            if !via_compose.is_empty() {
+                compose_env.insert(service.clone(), via_compose);
+            }
+        }
+        let mut asked = BTreeMap::new();
+        for (service, it) in &spec.services {
+            let Some(items) = items.remove(service) else {
+                continue;
+            };
+            let is_error =
+                |d: &&diag::Diagnostic| d.is_error() && d.place.origin.line == it.origin.line;
+            if items.is_empty() {
+                // Nothing but variables for compose, or an error that says why there is nothing.
+                if compose_env.contains_key(service) {
+                    continue;
+                }
+                let why = diagnostics
+                    .iter()
+                    .find(is_error)
+                    .or(diagnostics.iter().find(|d| d.is_error()));
+                if let Some(why) = why {
+                    broken.insert(service.clone(), diag::one_line(why));
+                    continue;
+                }
+            }
+            asked.insert(
+                service.clone(),
+                Asked {
+                    path: it.path.clone(),
+                    items,
+                    on_change: it.on_change.clone(),
+                },
+            );
+        }
+        let defaults = config.complete(&spec.defaults);
+        let (desired, more) = assemble(spec.project.clone(), spec.model.clone(), asked, &defaults);
+        problems.extend(more.iter().map(|p| format!("{}: {}", p.service, p.message)));
+        let usual = defaults
+            .refresh
+            .unwrap_or(std::time::Duration::from_secs(60));
+        let mut refresh = BTreeMap::new();
+        for reference in desired.services.values().flat_map(|s| &s.references) {
+            let named = spec.secrets.values().filter(|s| {
+                s.reference.source() == reference.source() && s.reference.path() == reference.path()
+            });
+            let own = named.filter_map(|s| s.refresh).min();
+            let source = spec
+                .sources
+                .get(reference.source())
+                .or(config.sources.get(reference.source()));
+            refresh.insert(
+                reference.clone(),
+                own.or(source.and_then(|s| s.refresh)).unwrap_or(usual),
+            );
+        }
+        Self {
+            desired: Arc::new(desired),
+            compose_env,
+            problems,
+            broken,
+            refresh,
+        }
+    }
+
+    /// Everything that the project refers to.
+    pub fn references(&self) -> BTreeSet<SecretRef> {
+        self.desired
+            .services
+            .values()
+            .flat_map(|s| s.references.iter().cloned())
+            .collect()
+    }
+}
+
+/// A new spec over an old one: a service that the new one leaves out (`-f`, profiles) keeps its entry while it has containers.
+pub fn merge(
+    old: &ProjectSpec,
+    mut new: ProjectSpec,
+    has_containers: impl Fn(&ServiceName) -> bool,
+) -> ProjectSpec {
+    let mut kept = false;
+    for (name, service) in &old.model {
+        if new.model.contains_key(name) || !has_containers(name) {
+            continue;
+        }
+        kept = true;
+        new.model.insert(name.clone(), service.clone());
+        if let Some(asked) = old.services.get(name) {
+            new.services.insert(name.clone(), asked.clone());
+        }
+    }
+    if kept {
+        for (name, secret) in &old.secrets {
+            new.secrets
+                .entry(name.clone())
+                .or_insert_with(|| secret.clone());
+        }
+        for (name, source) in &old.sources {
+            new.sources
+                .entry(name.clone())
+                .or_insert_with(|| source.clone());
+        }
+    }
+    new
+}
+
+#[cfg(test)]
+mod tests {
+    use locket_crds::spec::{ComposeService, Defaults, ServiceSpec};
+
+    use super::*;
+
+    fn spec(services: &[&str]) -> ProjectSpec {
+        ProjectSpec {
+            version: 1,
+            project: "p".into(),
+            working_dir: "/p".into(),
+            files: vec![],
+            defaults: Defaults::default(),
+            sources: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            services: services
+                .iter()
+                .map(|s| ((*s).into(), ServiceSpec::empty()))
+                .collect(),
+            model: services
+                .iter()
+                .map(|s| ((*s).into(), ComposeService::default()))
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn a_partial_spec_keeps_services_that_have_containers() {
+        let merged = merge(&spec(&["api", "old", "debug"]), spec(&["api"]), |name| {
+            name.as_str() == "debug"
+        });
+        assert_eq!(
+            merged
+                .services
+                .keys()
+                .map(ServiceName::as_str)
+                .collect::<Vec<_>>(),
+            ["api", "debug"]
+        );
+        assert_eq!(merged.model.len(), 2);
+    }
+}

@@ -1,0 +1,513 @@
+//! What a pass tells: the planner's report, the sources and the history, in the words of the API.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use locket_core::memory::{Event, EventKind};
+use locket_core::report::{Condition, ConditionKind, ServiceReport};
+use locket_core::{Action, Desired, Later, Rendered, Time};
+use locket_crds::api;
+use locket_crds::id::{Fingerprint, ProjectName, ServiceName, SourceName};
+use locket_crds::item::{Content, Item, Target};
+use locket_crds::spec::{ChangeAction, Operand, Origin};
+use locket_crds::template::Part;
+use tokio::time::Instant;
+
+use crate::project::{Look, Project};
+
+/// How a project stands, as of its last pass.
+#[derive(Debug, Clone, Default)]
+pub struct View {
+    /// Counts passes; a later view has a higher one.
+    pub pass: u64,
+    /// What people see.
+    pub status: Option<api::ProjectStatus>,
+    /// What was wanted.
+    pub desired: Option<Arc<Desired>>,
+    /// What has happened, oldest first.
+    pub events: Vec<Event>,
+    /// Where each service's delivery stands.
+    pub delivery: BTreeMap<ServiceName, Delivery>,
+    /// What would be done, or was.
+    pub plan: api::PlanView,
+    /// Steps that were run in this pass, one line each.
+    pub done: Vec<String>,
+    /// Nothing is left to be done, and nothing is under way.
+    pub settled: bool,
+    /// Why the last pass could not do its work.
+    pub error: Option<String>,
+    /// Somebody else writes to the project.
+    pub held: Option<String>,
+}
+
+/// Where the delivery to a service stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Delivery {
+    /// Its volume is not there: it was not asked for.
+    Absent,
+    /// It is on its way.
+    Pending,
+    /// Complete, with this sequence number.
+    Complete(u64),
+    /// It cannot be delivered now; the last good generation's sequence number, 0 for none.
+    Failed {
+        /// A bounded word.
+        reason: String,
+        /// For people.
+        message: String,
+        /// What is there.
+        last: u64,
+    },
+}
+
+impl Delivery {
+    /// A failure that time may heal, while there is something to go on with.
+    pub fn can_wait(&self) -> bool {
+        matches!(self, Self::Failed { reason, last, .. } if *last > 0 && matches!(reason.as_str(), "Unavailable" | "Throttled" | "Unauthenticated" | "Denied" | "NotGranted"))
+    }
+}
+
+fn stamp(time: Time) -> api::Timestamp {
+    api::Timestamp(time.0 / 1_000_000)
+}
+
+/// Makes a view of what a pass saw; `before` gives the times of the last transitions.
+pub fn view(project: &Project, look: &Look, before: &View) -> View {
+    let now = look.now;
+    let mut view = View {
+        pass: before.pass + 1,
+        events: project.memory.events.iter().cloned().collect(),
+        done: look.done.clone(),
+        ..View::default()
+    };
+    let Some(compiled) = &project.compiled else {
+        return view;
+    };
+    let old = before.status.as_ref();
+    let report = &look.planned.report;
+    let mut services = Vec::new();
+    for (name, report) in &report.services {
+        let mut conditions = report.conditions.clone();
+        if let Some(what) = project.refused().get(name) {
+            set(
+                &mut conditions,
+                ConditionKind::Delivered,
+                false,
+                "Refused",
+                what,
+            );
+            set(
+                &mut conditions,
+                ConditionKind::Ready,
+                false,
+                "Refused",
+                what,
+            );
+        }
+        let old = old
+            .and_then(|o| o.services.iter().find(|s| s.service == *name))
+            .map_or(&[][..], |s| &s.conditions);
+        services.push(service(name, report, dated(&conditions, old, now)));
+        view.delivery
+            .insert(name.clone(), delivery(name, report, look, project));
+    }
+    for (name, why) in &compiled.broken {
+        let said = OF_BROKEN.map(|(kind, status)| Condition {
+            kind,
+            status,
+            reason: "Invalid".into(),
+            message: why.clone(),
+        });
+        let old = old
+            .and_then(|o| o.services.iter().find(|s| s.service == *name))
+            .map_or(&[][..], |s| &s.conditions);
+        services.push(api::ServiceStatus {
+            service: name.clone(),
+            generation: 0,
+            fingerprint: None,
+            conditions: dated(&said, old, now),
+            containers: Vec::new(),
+        });
+        view.delivery.insert(
+            name.clone(),
+            Delivery::Failed {
+                reason: "Invalid".into(),
+                message: why.clone(),
+                last: 0,
+            },
+        );
+    }
+    let mut conditions = report.conditions.clone();
+    let sources = sources(project, now);
+    if let Some(bad) = sources.iter().find(|s| !s.ready) {
+        let message = format!("{}: {}", bad.source, bad.message);
+        set(
+            &mut conditions,
+            ConditionKind::SourceReady,
+            false,
+            &bad.reason,
+            &message,
+        );
+        set(
+            &mut conditions,
+            ConditionKind::Ready,
+            false,
+            &bad.reason,
+            &message,
+        );
+    }
+    if let Some((name, why)) = project
+        .refused()
+        .iter()
+        .next()
+        .or(compiled.broken.iter().next())
+    {
+        set(
+            &mut conditions,
+            ConditionKind::Ready,
+            false,
+            "Invalid",
+            &format!("{name}: {why}"),
+        );
+    }
+    if project.switches.paused {
+        set(&mut conditions, ConditionKind::Paused, true, "ByUser", "");
+    }
+    let applied = project.applied.as_ref();
+    view.settled = look.planned.now.is_empty() && !project.background.is_busy();
+    view.status = Some(api::ProjectStatus {
+        project: project.name().clone(),
+        working_dir: applied
+            .map(|a| a.spec.working_dir.clone())
+            .unwrap_or_default(),
+        applied: applied.map(|a| api::Timestamp(a.at / 1_000_000)),
+        conditions: dated(&conditions, old.map_or(&[], |o| &o.conditions), now),
+        services,
+        sources,
+        waiting: look.planned.later.iter().map(waiting).collect(),
+    });
+    view.plan = api::PlanView {
+        now: look
+            .planned
+            .now
+            .iter()
+            .filter(|s| s.action != Action::Remember)
+            .map(ToString::to_string)
+            .collect(),
+        later: look.planned.later.iter().map(ToString::to_string).collect(),
+        problems: compiled.problems.clone(),
+    };
+    view.desired = Some(Arc::clone(&compiled.desired));
+    view
+}
+
+/// The conditions of a service whose spec has an error.
+const OF_BROKEN: [(ConditionKind, bool); 8] = [
+    (ConditionKind::SourceReady, true),
+    (ConditionKind::Resolved, false),
+    (ConditionKind::Delivered, false),
+    (ConditionKind::RolledOut, false),
+    (ConditionKind::Ready, false),
+    (ConditionKind::Stale, false),
+    (ConditionKind::Drifted, false),
+    (ConditionKind::Paused, false),
+];
+
+fn set(all: &mut [Condition], kind: ConditionKind, status: bool, reason: &str, message: &str) {
+    if let Some(it) = all
+        .iter_mut()
+        .find(|c| c.kind == kind && c.status != status)
+    {
+        *it = Condition {
+            kind,
+            status,
+            reason: reason.to_owned(),
+            message: message.to_owned(),
+        };
+    }
+}
+
+fn kind(it: ConditionKind) -> api::ConditionKind {
+    match it {
+        ConditionKind::SourceReady => api::ConditionKind::SourceReady,
+        ConditionKind::Resolved => api::ConditionKind::Resolved,
+        ConditionKind::Delivered => api::ConditionKind::Delivered,
+        ConditionKind::RolledOut => api::ConditionKind::RolledOut,
+        ConditionKind::Ready => api::ConditionKind::Ready,
+        ConditionKind::Stale => api::ConditionKind::Stale,
+        ConditionKind::Drifted => api::ConditionKind::Drifted,
+        ConditionKind::Paused => api::ConditionKind::Paused,
+    }
+}
+
+fn dated(all: &[Condition], old: &[api::Condition], now: Time) -> Vec<api::Condition> {
+    let one = |it: &Condition| {
+        let kind = kind(it.kind);
+        let since = old
+            .iter()
+            .find(|o| o.kind == kind && o.status == it.status)
+            .map(|o| o.last_transition);
+        api::Condition {
+            kind,
+            status: it.status,
+            reason: it.reason.clone(),
+            message: it.message.clone(),
+            last_transition: since.unwrap_or(stamp(now)),
+        }
+    };
+    all.iter().map(one).collect()
+}
+
+fn service(
+    name: &ServiceName,
+    report: &ServiceReport,
+    conditions: Vec<api::Condition>,
+) -> api::ServiceStatus {
+    let container = |c: &locket_core::report::ContainerReport| api::ContainerStatus {
+        id: c.id.0.clone(),
+        name: c.name.clone(),
+        started_with: c.started_with,
+        outdated: c.outdated.clone(),
+        has_volume: c.has_volume,
+    };
+    api::ServiceStatus {
+        service: name.clone(),
+        generation: report.generation,
+        fingerprint: report.fingerprint,
+        conditions,
+        containers: report.containers.iter().map(container).collect(),
+    }
+}
+
+fn delivery(
+    name: &ServiceName,
+    report: &ServiceReport,
+    look: &Look,
+    project: &Project,
+) -> Delivery {
+    if let Some(Rendered::Failed { reason, message }) = look.rendered.get(name) {
+        return Delivery::Failed {
+            reason: reason.clone(),
+            message: message.clone(),
+            last: report.generation,
+        };
+    }
+    if let Some(message) = project.refused().get(name) {
+        return Delivery::Failed {
+            reason: "Refused".into(),
+            message: message.clone(),
+            last: report.generation,
+        };
+    }
+    if !look.rendered.contains_key(name) {
+        return Delivery::Absent;
+    }
+    let publishes = |a: &Action| matches!(a, Action::Publish { service, .. } | Action::Restore { service, .. } if service == name);
+    match report.generation {
+        0 => Delivery::Pending,
+        _ if look.planned.now.iter().any(|s| publishes(&s.action)) => Delivery::Pending,
+        seq => Delivery::Complete(seq),
+    }
+}
+
+fn sources(project: &Project, now: Time) -> Vec<api::SourceStatus> {
+    let instant = Instant::now();
+    let spec = project.applied.as_ref().map(|a| &a.spec);
+    let type_of = |name: &SourceName| {
+        spec.and_then(|s| s.sources.get(name))
+            .map_or_else(|| name.to_string(), |s| s.kind.clone())
+    };
+    let one = |(name, contact): (&SourceName, &crate::tracker::Contact)| {
+        let problem = contact.problem.as_ref();
+        let help = problem
+            .and_then(|p| p.help.as_ref())
+            .map(|h| format!("; {h}"))
+            .unwrap_or_default();
+        api::SourceStatus {
+            source: name.clone(),
+            kind: type_of(name),
+            ready: problem.is_none(),
+            last_contact: contact.ok.map(|at| {
+                let age = instant.saturating_duration_since(at);
+                stamp(Time(now.0.saturating_sub(
+                    u64::try_from(age.as_nanos()).unwrap_or(u64::MAX),
+                )))
+            }),
+            reason: problem.map(|p| p.reason.to_owned()).unwrap_or_default(),
+            message: problem
+                .map(|p| format!("{}{help}", p.message))
+                .unwrap_or_default(),
+        }
+    };
+    project.tracker.contacts().iter().map(one).collect()
+}
+
+fn waiting(it: &Later) -> api::Waiting {
+    api::Waiting {
+        service: it.service.clone(),
+        what: it.what.clone(),
+        reason: it.cause.reason.to_string(),
+        message: it.cause.text.clone(),
+        until: it.at.map(stamp),
+    }
+}
+
+/// The history of a project as events of the API. Their numbers are the microseconds of their last time: they rise, and they
+/// mean the same after a restart of whoever answers.
+pub fn events(project: &ProjectName, all: &[Event]) -> Vec<api::Event> {
+    let one = |e: &Event| {
+        let (reason, good) = word(e.kind);
+        let container = e.container.as_deref().unwrap_or(e.service.as_str());
+        let result = if e.result.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", e.result)
+        };
+        api::Event {
+            seq: e.last.0 / 1000,
+            project: project.clone(),
+            service: Some(e.service.clone()),
+            kind: if good {
+                api::EventKind::Normal
+            } else {
+                api::EventKind::Warning
+            },
+            reason: reason.to_owned(),
+            message: format!("{container}: {}{result}", e.cause),
+            count: u64::from(e.count),
+            first: stamp(e.first),
+            last: stamp(e.last),
+        }
+    };
+    all.iter().map(one).collect()
+}
+
+fn word(kind: EventKind) -> (&'static str, bool) {
+    match kind {
+        EventKind::Delivered => ("Published", true),
+        EventKind::Restarted => ("Restarted", true),
+        EventKind::RestartFailed => ("RestartFailed", false),
+        EventKind::RolledBack => ("RolledBack", false),
+        EventKind::LeftAlone => ("LeftAlone", true),
+        EventKind::Signalled => ("Signalled", true),
+        EventKind::HookRan => ("HookRan", true),
+        EventKind::HookFailed => ("HookFailed", false),
+    }
+}
+
+/// Why a service is as it is; `None` when it gets nothing from us.
+pub fn explain(view: &View, name: &ServiceName) -> Option<api::Explain> {
+    let status = view.status.as_ref()?;
+    let service = status.services.iter().find(|s| s.service == *name)?.clone();
+    let wanted = view.desired.as_ref().and_then(|d| d.services.get(name));
+    let history = view
+        .events
+        .iter()
+        .rev()
+        .filter(|e| e.service == *name)
+        .map(act)
+        .collect();
+    Some(api::Explain {
+        project: status.project.clone(),
+        on_change: wanted
+            .map(|w| action(&w.on_change.action))
+            .unwrap_or_default(),
+        inputs: wanted.iter().flat_map(|w| &w.items).map(input).collect(),
+        waiting: status
+            .waiting
+            .iter()
+            .filter(|w| w.service == *name)
+            .cloned()
+            .collect(),
+        history,
+        service,
+    })
+}
+
+fn act(e: &Event) -> api::ExplainAct {
+    let action = match e.kind {
+        EventKind::Delivered => "publish",
+        EventKind::Restarted | EventKind::RestartFailed => "restart",
+        EventKind::RolledBack => "rollback",
+        EventKind::LeftAlone => "left alone",
+        EventKind::Signalled => "signal",
+        EventKind::HookRan | EventKind::HookFailed => "exec",
+    };
+    let mut cause = e.cause.clone();
+    for change in &e.changed {
+        let word = |v: &Option<locket_core::VersionSeen>| {
+            v.as_ref().map_or("?".to_owned(), |v| v.0.clone())
+        };
+        cause += &format!(
+            " ({}: version {} → {})",
+            change.reference,
+            word(&change.from),
+            word(&change.to)
+        );
+    }
+    // What a fingerprint's sequence number was is not kept with the event.
+    let generation = |fingerprint: Option<Fingerprint>| {
+        fingerprint.map(|fingerprint| api::Generation {
+            seq: 0,
+            fingerprint,
+        })
+    };
+    api::ExplainAct {
+        time: stamp(e.last),
+        action: action.to_owned(),
+        container: e.container.clone(),
+        cause,
+        from: generation(e.from),
+        to: generation(e.to),
+        result: if e.result.is_empty() {
+            "ok".to_owned()
+        } else {
+            e.result.clone()
+        },
+    }
+}
+
+/// An action as `on_change` writes it.
+fn action(it: &ChangeAction) -> String {
+    match it {
+        ChangeAction::Auto => "auto".to_owned(),
+        ChangeAction::None => "none".to_owned(),
+        ChangeAction::Signal(name) => format!("signal:{name}"),
+        ChangeAction::Exec(argv) => format!("exec {argv:?}"),
+        ChangeAction::Restart => "restart".to_owned(),
+        ChangeAction::Recreate => "recreate".to_owned(),
+        ChangeAction::Rollout => "rollout".to_owned(),
+    }
+}
+
+fn input(item: &Item) -> api::ExplainInput {
+    let target = match &item.target {
+        Target::File { path, .. } => format!("file {path}"),
+        Target::Env { key } => format!("env {key}"),
+        Target::ComposeEnv { key } => format!("env {key} (through compose)"),
+    };
+    let references = match &item.content {
+        Content::Secret(input) => vec![input.reference.to_string()],
+        Content::Template { template, names } => {
+            let inline = template.parts().iter().filter_map(|p| match p {
+                Part::Expr(e) => match &e.operand {
+                    Operand::Ref(r) => Some(r.to_string()),
+                    Operand::Name(name) => {
+                        names.get(name).map(|i| format!("{name} = {}", i.reference))
+                    }
+                },
+                Part::Text(_) => None,
+            });
+            inline.collect()
+        }
+    };
+    let origin = match &item.origin {
+        Origin { file, line: 0, .. } => file.clone(),
+        Origin { file, line, column } => format!("{file}:{line}:{column}"),
+    };
+    api::ExplainInput {
+        target,
+        references,
+        origin,
+    }
+}
