@@ -9,15 +9,22 @@ use std::time::Duration;
 use locket_crds::api;
 use locket_crds::config::HostConfig;
 use locket_crds::id::{ProjectName, ServiceName, SourceName};
+use locket_crds::spec::ProjectSpec;
+use locket_runtime::{Config, Controller};
+use tokio::task::JoinHandle;
+use zeroize::Zeroizing;
 
-use crate::host::Host;
-use crate::sources::OpenStore;
+use crate::Host;
+use crate::client::{Client, Place};
+use crate::project::Shared;
+use crate::service::{Passes, Role, Service};
+use crate::sources::{Authority, OpenStore, Sources};
 
 /// Why a request had no answer. Its text holds no value.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct Error {
-    /// `NotFound`, `Invalid`, `Conflict`, `Unavailable`, `Internal`.
+    /// `NotFound`, `Invalid`, `Conflict`, `Timeout`, `Unavailable`, `Internal`, or a condition's reason.
     pub reason: String,
     /// One clause for people.
     pub message: String,
@@ -26,6 +33,37 @@ pub struct Error {
     /// What lies behind it.
     #[source]
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    /// One without a cause.
+    pub fn new(reason: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            reason: reason.into(),
+            message: message.into(),
+            hints: Vec::new(),
+            source: None,
+        }
+    }
+
+    pub(crate) fn not_found(message: impl Into<String>) -> Self {
+        Self::new("NotFound", message)
+    }
+
+    pub(crate) fn unavailable(
+        message: impl Into<String>,
+        source: impl std::error::Error + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            source: Some(Box::new(source)),
+            ..Self::new("Unavailable", message)
+        }
+    }
+
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
 }
 
 /// What a way in is opened with.
@@ -38,11 +76,37 @@ pub struct Options {
     pub opener: Arc<dyn OpenStore>,
     /// The host configuration, for a pass in the client.
     pub config: Arc<HostConfig>,
+    /// The version of this program.
+    pub version: String,
+    /// The process id of this program: how others name the holder of a lease.
+    pub pid: u32,
 }
 
 /// The way in.
 pub struct Access {
-    options: Options,
+    way: Way,
+}
+
+enum Way {
+    /// A controller answers.
+    There {
+        client: Client,
+        answerer: api::Answerer,
+        place: String,
+    },
+    /// This process does it itself.
+    Here {
+        service: Arc<Service>,
+        runner: JoinHandle<()>,
+    },
+}
+
+impl Drop for Access {
+    fn drop(&mut self) {
+        if let Way::Here { runner, .. } = &self.way {
+            runner.abort();
+        }
+    }
 }
 
 impl Access {
@@ -51,12 +115,54 @@ impl Access {
     /// # Errors
     /// When the engine does not answer. That there is no controller is no error.
     pub async fn open(options: Options) -> Result<Self, Error> {
-        Ok(Self { options })
+        let lost = |e| Error::unavailable("the engine does not answer", e);
+        let engine_id = options.host.engine.info().await.map_err(lost)?.id;
+        for place in Place::all(&options.host, options.socket.clone()).await {
+            let named = place.to_string();
+            let client = Client::new(place, Arc::clone(&options.host));
+            match client.answerer().await {
+                Ok(answerer) if answerer.engine == engine_id => {
+                    return Ok(Self {
+                        way: Way::There {
+                            client,
+                            answerer,
+                            place: named,
+                        },
+                    });
+                }
+                Ok(_) | Err(_) => {}
+            }
+        }
+        let shared = Shared {
+            host: options.host,
+            sources: Sources::new(options.opener, Authority::User(options.config)),
+            cache: Arc::default(),
+            owners: Default::default(),
+            holder: format!("a command (process {})", options.pid),
+        };
+        let service = Service::new(Arc::new(shared), Role::Client, &options.version)
+            .await
+            .map_err(lost)?;
+        let (controller, handle) = Controller::new(
+            Passes(Arc::clone(&service)),
+            Config::new(u64::from(options.pid)),
+        );
+        service.attach(handle);
+        let runner =
+            tokio::spawn(async move { drop(controller.run(std::future::pending()).await) });
+        Ok(Self {
+            way: Way::Here { service, runner },
+        })
     }
 
     /// The controller that answers, if there is one: its version, and where it runs.
     pub fn controller(&self) -> Option<(&api::Answerer, &str)> {
-        None
+        match &self.way {
+            Way::There {
+                answerer, place, ..
+            } => Some((answerer, place)),
+            Way::Here { .. } => None,
+        }
     }
 
     /// How all projects stand, or one of them.
@@ -64,7 +170,10 @@ impl Access {
     /// # Errors
     /// When the engine or the controller does not answer.
     pub async fn status(&self, project: Option<&ProjectName>) -> Result<api::Status, Error> {
-        unreachable!("{project:?} {:?}", self.options.socket)
+        match &self.way {
+            Way::There { client, .. } => client.status(project).await,
+            Way::Here { service, .. } => service.status(project).await,
+        }
     }
 
     /// Why a service is as it is.
@@ -74,9 +183,12 @@ impl Access {
     pub async fn explain(
         &self,
         project: &ProjectName,
-        service: &ServiceName,
+        name: &ServiceName,
     ) -> Result<api::Explain, Error> {
-        unreachable!("{project} {service}")
+        match &self.way {
+            Way::There { client, .. } => client.explain(project, name).await,
+            Way::Here { service, .. } => service.explain(project, name).await,
+        }
     }
 
     /// Events after `after` (a sequence number; 0: all that are kept), oldest first. With none to tell, waits up to `wait` for one.
@@ -89,7 +201,10 @@ impl Access {
         after: u64,
         wait: Duration,
     ) -> Result<Vec<api::Event>, Error> {
-        unreachable!("{project:?} {after} {wait:?}")
+        match &self.way {
+            Way::There { client, .. } => client.events(project, after, wait).await,
+            Way::Here { service, .. } => service.events(project, after, wait).await,
+        }
     }
 
     /// What would be done if this were applied (`spec`: `None` means what was applied last). Changes nothing.
@@ -99,9 +214,12 @@ impl Access {
     pub async fn plan(
         &self,
         project: &ProjectName,
-        spec: Option<locket_crds::spec::ProjectSpec>,
+        spec: Option<ProjectSpec>,
     ) -> Result<api::PlanView, Error> {
-        unreachable!("{project} {}", spec.is_some())
+        match &self.way {
+            Way::There { client, .. } => client.plan(project, spec).await,
+            Way::Here { service, .. } => service.plan(project, spec).await,
+        }
     }
 
     /// Applies a project and tells what it does meanwhile. Ends when it is delivered (and, with [`api::ApplyMode::Act`], rolled out).
@@ -115,11 +233,10 @@ impl Access {
         timeout: Duration,
         mut told: impl FnMut(api::Progress) + Send,
     ) -> Result<api::Applied, Error> {
-        told(api::Progress::Info(format!(
-            "{project} {} {timeout:?}",
-            request.spec.is_some()
-        )));
-        Ok(api::Applied::default())
+        match &self.way {
+            Way::There { client, .. } => client.apply(project, &request, timeout, &mut told).await,
+            Way::Here { service, .. } => service.apply(project, request, timeout, &mut told).await,
+        }
     }
 
     /// The variables that the gate hands to compose (`via: compose`): name and value, sorted by name.
@@ -129,8 +246,11 @@ impl Access {
     pub async fn compose_env(
         &self,
         project: &ProjectName,
-    ) -> Result<Vec<(String, zeroize::Zeroizing<Vec<u8>>)>, Error> {
-        unreachable!("{project}")
+    ) -> Result<Vec<(String, Zeroizing<Vec<u8>>)>, Error> {
+        match &self.way {
+            Way::There { client, .. } => client.compose_env(project).await,
+            Way::Here { service, .. } => service.compose_env(project).await,
+        }
     }
 
     /// Lets go of a project's volumes, so that `docker compose down -v` can remove them. What they held is gone.
@@ -138,7 +258,10 @@ impl Access {
     /// # Errors
     /// When the engine refuses.
     pub async fn release(&self, project: &ProjectName) -> Result<(), Error> {
-        unreachable!("{project}")
+        match &self.way {
+            Way::There { client, .. } => client.post(project, "release", &()).await,
+            Way::Here { service, .. } => service.release(project).await,
+        }
     }
 
     /// Asks backends again at once, looks at delivered files again, and tries what was refused once more.
@@ -150,7 +273,14 @@ impl Access {
         project: Option<&ProjectName>,
         source: Option<&SourceName>,
     ) -> Result<(), Error> {
-        unreachable!("{project:?} {source:?}")
+        match &self.way {
+            Way::There { client, .. } => client.refresh(project, source).await,
+            Way::Here { .. } => Err(Error::new(
+                "Unavailable",
+                "no controller runs, so nobody asks again by itself",
+            )
+            .hint("`docker locket apply` does it once")),
+        }
     }
 
     /// Holds everything that disrupts, or lets it go on. Kept on the engine.
@@ -158,6 +288,13 @@ impl Access {
     /// # Errors
     /// `NotFound` when there is no such project.
     pub async fn pause(&self, project: &ProjectName, paused: bool) -> Result<(), Error> {
-        unreachable!("{project} {paused}")
+        match &self.way {
+            Way::There { client, .. } => {
+                client
+                    .post(project, if paused { "pause" } else { "resume" }, &())
+                    .await
+            }
+            Way::Here { service, .. } => service.pause(project, paused).await,
+        }
     }
 }

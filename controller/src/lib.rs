@@ -1,14 +1,22 @@
 //! The process: load, observe, resolve, apply, report, API.
+//!
+//! Start with [`Project::pass`](project::Project::pass): it is the list of what a pass does. [`service`] is everything that can
+//! be asked, [`process`] the long-running controller that turns events into passes, [`access`] the way in for commands.
 
 pub mod access;
+mod api;
 mod background;
+mod client;
+mod compose_env;
 mod host;
 mod link;
 mod observe;
 pub mod own;
 mod owners;
+pub mod process;
 mod project;
 mod resolve;
+mod service;
 mod session;
 pub mod sources;
 mod spec;

@@ -87,8 +87,6 @@ pub struct Link {
     pub lease: Lease,
     /// The project's key.
     pub key: Key,
-    /// Containers that claim to be an anchor and are not ours, with the reason.
-    pub foreign: Vec<(String, &'static str)>,
     /// Keeps the lease alive.
     pinger: JoinHandle<()>,
 }
@@ -237,6 +235,9 @@ impl Link {
             Response::Key { key, .. } => key,
             _ => return Err(lost(session::Error::Nonsense("something else than a key"))),
         };
+        for (name, why) in &found.foreign {
+            tracing::warn!(%project, container = name, why, "This is no anchor of ours; it gets nothing");
+        }
         let session = Arc::new(session);
         let pinger = tokio::spawn(keep_alive(Arc::clone(&session)));
         Ok(Self {
@@ -245,7 +246,6 @@ impl Link {
             session,
             lease,
             key,
-            foreign: found.foreign,
             pinger,
         })
     }

@@ -99,8 +99,6 @@ pub struct Look {
     pub rendered: BTreeMap<ServiceName, Rendered>,
     /// The engine's clock.
     pub now: Time,
-    /// The project has an anchor.
-    pub linked: bool,
     /// When to look again at the latest; `None`: when something happens.
     pub again: Option<Duration>,
 }
@@ -184,6 +182,19 @@ impl Project {
     /// The open way in, if there is one.
     pub fn link(&self) -> Option<&Link> {
         self.link.as_ref()
+    }
+
+    /// Nothing is left to look after, but what there was has not been let go yet.
+    pub fn is_idle(&self) -> bool {
+        self.idle_since.is_some()
+    }
+
+    /// What was refused before is tried again: a user wants it.
+    pub fn retry(&mut self) {
+        let services: Vec<ServiceName> = self.memory.services.keys().cloned().collect();
+        services
+            .iter()
+            .for_each(|service| self.memory.retry(service));
     }
 
     /// Files are looked at again in the next pass.
@@ -351,7 +362,6 @@ impl Project {
             failed: Vec::new(),
             rendered,
             now: engine_now,
-            linked: self.link.is_some(),
             again: None,
             planned,
         };

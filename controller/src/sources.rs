@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::{BoxFuture, FutureExt, join_all};
 use locket_crds::config::HostConfig;
 use locket_crds::id::{ProjectName, SourceName};
 use locket_crds::reference::SecretRef;
 use locket_crds::spec::{ProjectSpec, SourceSpec};
 use locket_provider::{Error, ErrorKind, Fetched, SecretStore, SecretVersion};
+use tokio::sync::Notify;
 
 /// Makes stores. The one implementation that knows concrete backends is the binary's.
 pub trait OpenStore: Send + Sync {
@@ -50,6 +51,8 @@ pub struct Sources {
     opener: Arc<dyn OpenStore>,
     authority: RwLock<Authority>,
     open: Mutex<HashMap<(ProjectName, SourceName), Opened>>,
+    /// A store was opened.
+    news: Notify,
 }
 
 /// Why a reference has no answer. Its text never holds a value.
@@ -84,6 +87,16 @@ impl From<Error> for Problem {
 /// Each reference with the backend's answer.
 pub type Answers<T> = BTreeMap<SecretRef, Result<T, Problem>>;
 
+type Answer<T> = (SecretRef, Result<T, Problem>);
+
+/// Answers come in the order of the batch.
+fn pair<T>(answers: Vec<Result<T, Error>>, refs: Vec<SecretRef>) -> Vec<Answer<T>> {
+    let problem = |a: Result<T, Error>| a.map_err(Problem::from);
+    refs.into_iter()
+        .zip(answers.into_iter().map(problem))
+        .collect()
+}
+
 impl Sources {
     /// Nothing is opened before it is needed.
     pub fn new(opener: Arc<dyn OpenStore>, authority: Authority) -> Self {
@@ -91,6 +104,7 @@ impl Sources {
             opener,
             authority: RwLock::new(authority),
             open: Mutex::default(),
+            news: Notify::new(),
         }
     }
 
@@ -175,6 +189,7 @@ impl Sources {
         }
         let store = self.opener.open(&spec.project, name, &source)?;
         open.insert(key, (source, Arc::clone(&store)));
+        self.news.notify_one();
         Ok(store)
     }
 
@@ -184,16 +199,10 @@ impl Sources {
         spec: &ProjectSpec,
         refs: impl IntoIterator<Item = SecretRef>,
     ) -> Answers<SecretVersion> {
-        self.batch(spec, refs, async |store, refs| {
-            store
-                .versions(&refs)
-                .await
-                .into_iter()
-                .zip(refs)
-                .map(|(a, r)| (r, a.map_err(Problem::from)))
-                .collect()
-        })
-        .await
+        let ask = |store: Arc<dyn SecretStore>, refs: Vec<SecretRef>| {
+            async move { pair(store.versions(&refs).await, refs) }.boxed()
+        };
+        self.batch(spec, refs, ask).await
     }
 
     /// The values of many references: one batch a source, all sources at once.
@@ -202,34 +211,30 @@ impl Sources {
         spec: &ProjectSpec,
         refs: impl IntoIterator<Item = SecretRef>,
     ) -> Answers<Fetched> {
-        self.batch(spec, refs, async |store, refs| {
-            store
-                .fetch(&refs)
-                .await
-                .into_iter()
-                .zip(refs)
-                .map(|(a, r)| (r, a.map_err(Problem::from)))
-                .collect()
-        })
-        .await
+        let ask = |store: Arc<dyn SecretStore>, refs: Vec<SecretRef>| {
+            async move { pair(store.fetch(&refs).await, refs) }.boxed()
+        };
+        self.batch(spec, refs, ask).await
     }
 
     async fn batch<T>(
         &self,
         spec: &ProjectSpec,
         refs: impl IntoIterator<Item = SecretRef>,
-        ask: impl AsyncFn(Arc<dyn SecretStore>, Vec<SecretRef>) -> Vec<(SecretRef, Result<T, Problem>)>,
+        ask: impl Fn(Arc<dyn SecretStore>, Vec<SecretRef>) -> BoxFuture<'static, Vec<Answer<T>>>,
     ) -> Answers<T> {
         let mut answers = Answers::new();
         let mut batches: BTreeMap<SourceName, (Arc<dyn SecretStore>, Vec<SecretRef>)> =
             BTreeMap::new();
         for reference in refs {
             match self.store(spec, &reference) {
-                Ok(store) => batches
-                    .entry(reference.source().clone())
-                    .or_insert_with(|| (store, Vec::new()))
-                    .1
-                    .push(reference),
+                Ok(store) => {
+                    let batch = batches.entry(reference.source().clone());
+                    batch
+                        .or_insert_with(|| (store, Vec::new()))
+                        .1
+                        .push(reference);
+                }
                 Err(e) => {
                     answers.insert(reference, Err(e));
                 }
@@ -238,6 +243,24 @@ impl Sources {
         let all = join_all(batches.into_values().map(|(store, refs)| ask(store, refs))).await;
         answers.extend(all.into_iter().flatten());
         answers
+    }
+
+    /// Every store that is open and pushes hints, with whose it is.
+    pub fn watchable(&self) -> Vec<(ProjectName, SourceName, Arc<dyn SecretStore>)> {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let pushes = open
+            .iter()
+            .filter(|(_, (_, store))| store.capabilities().watch);
+        pushes
+            .map(|((project, source), (_, store))| {
+                (project.clone(), source.clone(), Arc::clone(store))
+            })
+            .collect()
+    }
+
+    /// Waits until another store was opened.
+    pub async fn opened(&self) {
+        self.news.notified().await;
     }
 
     /// Forgets the stores of a project.

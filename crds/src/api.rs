@@ -336,6 +336,9 @@ pub struct Failure {
     pub reason: String,
     /// For people.
     pub message: String,
+    /// What to do about it.
+    #[serde(default)]
+    pub hints: Vec<String>,
 }
 
 #[cfg(test)]

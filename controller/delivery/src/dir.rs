@@ -1,6 +1,12 @@
 //! Files beneath a directory handle. No path leads out of it and no link is ever followed, whatever the directory holds.
 //!
-//! Each call that changes something is one step of a crash test (see [`fault`]).
+//! Each call that changes something is one step of a crash test (see `fault`).
+
+#[cfg(test)]
+pub(crate) mod fault;
+#[cfg(not(test))]
+mod fault;
+mod file;
 
 use std::ffi::{CStr, CString};
 use std::io;
@@ -8,35 +14,17 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{
-    AtFlags, FallocateFlags, FileType, FlockOperation, Gid, Mode, OFlags, RawDir, ResolveFlags,
-    Stat, Uid,
+    AtFlags, FallocateFlags, FileType, FlockOperation, Mode, OFlags, RawDir, ResolveFlags,
 };
 use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
+pub(crate) use file::{Meta, Owner, write_at};
+use file::{give, write_all};
+
 /// An open directory.
 pub(crate) struct Dir(OwnedFd);
-
-/// Owner and permission bits of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Owner {
-    pub(crate) mode: u32,
-    pub(crate) uid: u32,
-    pub(crate) gid: u32,
-}
-
-/// What lies at a name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Meta {
-    pub(crate) kind: FileType,
-    pub(crate) owner: Owner,
-    pub(crate) links: u64,
-    /// Device and inode.
-    pub(crate) inode: (u64, u64),
-    /// Last change of the inode, `CLOCK_REALTIME`, nanoseconds; as coarse as the kernel's tick.
-    pub(crate) changed: u64,
-}
 
 const BENEATH: ResolveFlags = ResolveFlags::BENEATH
     .union(ResolveFlags::NO_SYMLINKS)
@@ -419,150 +407,9 @@ pub(crate) struct Lock {
     held: OwnedFd,
 }
 
-impl Owner {
-    pub(crate) fn of_process(mode: u32) -> Self {
-        let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
-        Self {
-            mode,
-            uid: uid.as_raw(),
-            gid: gid.as_raw(),
-        }
-    }
-}
-
-impl Meta {
-    #[allow(
-        clippy::useless_conversion,
-        reason = "the kernel's types differ between architectures"
-    )]
-    fn new(stat: &Stat) -> Self {
-        let seconds = u64::try_from(stat.st_ctime).unwrap_or(0);
-        Self {
-            kind: FileType::from_raw_mode(stat.st_mode),
-            owner: Owner {
-                mode: stat.st_mode & 0o7777,
-                uid: stat.st_uid,
-                gid: stat.st_gid,
-            },
-            links: stat.st_nlink.into(),
-            inode: (stat.st_dev.into(), stat.st_ino.into()),
-            changed: seconds
-                .saturating_mul(1_000_000_000)
-                .saturating_add(stat.st_ctime_nsec.into()),
-        }
-    }
-}
-
 /// Nothing is there, or something on the way is no directory of ours.
 pub(crate) fn is_absent(error: &io::Error) -> bool {
     let errno = Errno::from_io_error(error);
     matches!(errno, Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP))
         || error.kind() == io::ErrorKind::NotFound
-}
-
-fn write_all(file: &OwnedFd, bytes: &[u8]) -> io::Result<()> {
-    let half = if fault::is_on() {
-        bytes.len() / 2
-    } else {
-        bytes.len()
-    };
-    let (first, second) = bytes.split_at(half);
-    write(file, first)?;
-    fault::step()?;
-    write(file, second)
-}
-
-fn write(file: &OwnedFd, mut bytes: &[u8]) -> io::Result<()> {
-    while !bytes.is_empty() {
-        match rustix::io::write(file, bytes) {
-            Ok(n) => bytes = bytes.get(n..).unwrap_or_default(),
-            Err(Errno::INTR) => {}
-            Err(e) => return Err(e.into()),
-        }
-    }
-    Ok(())
-}
-
-/// Overwrites bytes of a file that was just written.
-pub(crate) fn write_at(file: &OwnedFd, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
-    fault::step()?;
-    while !bytes.is_empty() {
-        match rustix::io::pwrite(file, bytes, offset) {
-            Ok(n) => {
-                bytes = bytes.get(n..).unwrap_or_default();
-                offset += n as u64;
-            }
-            Err(Errno::INTR) => {}
-            Err(e) => return Err(e.into()),
-        }
-    }
-    Ok(())
-}
-
-/// Owner first: a change of it takes bits away from the mode.
-fn give(file: &OwnedFd, owner: Owner) -> io::Result<()> {
-    fault::step()?;
-    let before = Meta::new(&rustix::fs::fstat(file)?).owner;
-    if (before.uid, before.gid) != (owner.uid, owner.gid) {
-        rustix::fs::fchown(
-            file,
-            Some(Uid::from_raw(owner.uid)),
-            Some(Gid::from_raw(owner.gid)),
-        )?;
-    }
-    rustix::fs::fchmod(file, Mode::from_raw_mode(owner.mode))?;
-    let after = Meta::new(&rustix::fs::fstat(file)?).owner;
-    if after != owner {
-        return Err(io::Error::new(
-            io::ErrorKind::PermissionDenied,
-            "owner or mode did not come about",
-        ));
-    }
-    Ok(())
-}
-
-/// Lets a test stop the machine before its nth change. Everything after that fails, as it would for a dead process.
-#[cfg(test)]
-pub(crate) mod fault {
-    use std::cell::Cell;
-    use std::io;
-
-    thread_local! {
-        static LEFT: Cell<Option<u32>> = const { Cell::new(None) };
-    }
-
-    /// Runs `work` with this many steps to live; true when it ran out of them.
-    pub(crate) fn after<T>(steps: u32, work: impl FnOnce() -> T) -> (T, bool) {
-        LEFT.set(Some(steps));
-        let result = work();
-        (result, LEFT.take() == Some(0))
-    }
-
-    pub(crate) fn is_on() -> bool {
-        LEFT.get().is_some()
-    }
-
-    pub(crate) fn step() -> io::Result<()> {
-        match LEFT.get() {
-            None => Ok(()),
-            Some(0) => Err(io::Error::other("the machine has stopped")),
-            Some(n) => {
-                LEFT.set(Some(n - 1));
-                Ok(())
-            }
-        }
-    }
-}
-
-/// Outside of tests nothing stops us.
-#[cfg(not(test))]
-mod fault {
-    pub(super) fn is_on() -> bool {
-        false
-    }
-
-    #[allow(clippy::unnecessary_wraps, reason = "the test's twin fails")]
-    pub(super) fn step() -> std::io::Result<()> {
-        Ok(())
-    }
 }

@@ -13,6 +13,8 @@
 //! One caller at a time; [`crate::session`] takes a lock that no app can reach.
 
 mod manifest;
+mod read;
+mod recover;
 mod visible;
 
 use std::io;
@@ -20,10 +22,9 @@ use std::path::Path;
 
 use crate::clock::{Clock, Stamp};
 use crate::dir::{Dir, Owner, is_absent, write_at};
-use crate::generation::{GenFile, Generation, fingerprint};
+use crate::generation::{Generation, fingerprint};
 use crate::layout::{
-    CURRENT, ENV, FILES, HOME, LOG, MANIFEST, NEW, NEW_LOG, STAGE, generation_dir, parse_current,
-    parse_seq,
+    CURRENT, ENV, FILES, HOME, LOG, MANIFEST, NEW, NEW_LOG, STAGE, generation_dir,
 };
 use crate::log::{self, Entry};
 use crate::protocol::{Refusal, RefusalKind, Verdict};
@@ -33,11 +34,6 @@ use visible::OPEN;
 
 /// Mode of the files that apps have no business with.
 const PRIVATE: u32 = 0o600;
-/// The kernel's time of a file's last change lags by a tick of its clock, 10 ms at most.
-const TICK: u64 = 10_000_000;
-/// Two readings of two clocks are this close together, nanoseconds.
-const NO_STEP: u64 = 1_000_000;
-
 /// The volume of one service.
 pub struct Volume {
     root: Dir,
@@ -312,203 +308,9 @@ impl Volume {
         new.create(MANIFEST, &manifest.to_bytes(), Owner::of_process(PRIVATE))?;
         Ok(())
     }
-
-    /// Removes or completes what a crash has left.
-    fn recover(&self, key: &[u8; 32], clock: Clock<'_>) -> io::Result<Found> {
-        let (mut entries, mut key_matches) = log::parse(&self.log_bytes()?, key);
-        let dirs = self.generations()?;
-        let current = self.current()?;
-        let logged = |seq: u64| entries.iter().any(|e| e.seq == seq);
-        let last = entries.last().map_or(0, |e| e.seq);
-        let highest = dirs.iter().copied().max().unwrap_or(0).max(last);
-        let unlogged = current.as_ref().is_some_and(|(seq, _)| *seq > last);
-        let stray = dirs
-            .iter()
-            .any(|seq| !logged(*seq) && current.as_ref().is_none_or(|(c, _)| c != seq));
-        if stray || unlogged || self.root.meta(STAGE)?.is_some() {
-            // Made where it is missing, so that it is there until the last step of the repair.
-            self.root.ensure_dir(STAGE, 0o700)?.remove_all()?;
-            self.root.remove(NEW)?;
-            self.root.remove(NEW_LOG)?;
-            self.remove_unlogged(&entries)?;
-            let (seq, manifest) = current.unwrap_or_default();
-            // What is not as it was published cannot be completed; `verify` tells.
-            if let Ok(generation) = self.load(seq, &manifest)? {
-                let changed = self.settle(seq, &manifest)?;
-                if unlogged {
-                    entries = self.rekeyed(entries, key_matches, key)?;
-                    key_matches = true;
-                    let at = self.swapped_at(&manifest, changed, clock)?;
-                    entries.push(Entry::new(seq, &generation, key, at));
-                    self.write_log(&entries, key)?;
-                }
-            }
-            self.root.remove(STAGE)?;
-        }
-        Ok(Found {
-            entries,
-            key_matches,
-            highest,
-        })
-    }
-
-    /// When the current generation became visible; never too early.
-    fn swapped_at(
-        &self,
-        manifest: &Manifest,
-        changed: bool,
-        clock: Clock<'_>,
-    ) -> io::Result<Stamp> {
-        let now = clock();
-        let swapped = self
-            .root
-            .meta(CURRENT)?
-            .map_or(0, |m| m.changed.saturating_add(TICK));
-        let between = (manifest.prepared.realtime..=now.realtime).contains(&swapped);
-        let ahead = |s: Stamp| s.realtime.wrapping_sub(s.boottime);
-        let step = ahead(now)
-            .wrapping_sub(ahead(manifest.prepared))
-            .cast_signed();
-        Ok(if changed || !between || step.unsigned_abs() > NO_STEP {
-            now
-        } else {
-            Stamp {
-                realtime: swapped,
-                boottime: swapped.wrapping_sub(ahead(now)),
-            }
-        })
-    }
-
-    /// Removes the directories that are neither in the log nor visible.
-    fn remove_unlogged(&self, entries: &[Entry]) -> io::Result<()> {
-        let current = self.current()?.map(|(seq, _)| seq);
-        for seq in self.generations()? {
-            if Some(seq) != current && !entries.iter().any(|e| e.seq == seq) {
-                self.root.remove(&generation_dir(seq))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The entries with fingerprints of this key.
-    fn rekeyed(
-        &self,
-        entries: Vec<Entry>,
-        matches: bool,
-        key: &[u8; 32],
-    ) -> io::Result<Vec<Entry>> {
-        if matches {
-            return Ok(entries);
-        }
-        let mut anew = Vec::with_capacity(entries.len());
-        for entry in entries {
-            let Some(manifest) = self.manifest(entry.seq)? else {
-                continue;
-            };
-            if let Ok(generation) = self.load(entry.seq, &manifest)? {
-                anew.push(Entry::new(entry.seq, &generation, key, entry.at));
-            }
-        }
-        self.write_log(&anew, key)?;
-        Ok(anew)
-    }
-
-    fn write_log(&self, entries: &[Entry], key: &[u8; 32]) -> io::Result<()> {
-        self.root.remove(NEW_LOG)?;
-        self.root.create(
-            NEW_LOG,
-            &log::format(entries, key),
-            Owner::of_process(PRIVATE),
-        )?;
-        self.root.rename(NEW_LOG, LOG)
-    }
-
-    fn log_bytes(&self) -> io::Result<Vec<u8>> {
-        match self.root.read(LOG) {
-            Ok((mut bytes, _)) => Ok(std::mem::take(&mut *bytes)),
-            Err(e) if is_absent(&e) => Ok(Vec::new()),
-            Err(e) => Err(e),
-        }
-    }
-
-    /// Number and manifest of the visible generation; `None` unless the link leads to one.
-    fn current(&self) -> io::Result<Option<(u64, Manifest)>> {
-        let Some(seq) = self
-            .root
-            .link_text(CURRENT)?
-            .and_then(|text| parse_current(&text))
-        else {
-            return Ok(None);
-        };
-        Ok(self.manifest(seq)?.map(|manifest| (seq, manifest)))
-    }
-
-    /// Numbers of the generations that have a directory.
-    fn generations(&self) -> io::Result<Vec<u64>> {
-        let home = match self.root.dir(HOME) {
-            Err(e) if is_absent(&e) => return Ok(Vec::new()),
-            other => other?,
-        };
-        Ok(home
-            .names()?
-            .iter()
-            .filter_map(|name| parse_seq(name.as_bytes()))
-            .collect())
-    }
-
-    fn manifest(&self, seq: u64) -> io::Result<Option<Manifest>> {
-        match self
-            .root
-            .read(&format!("{}/{MANIFEST}", generation_dir(seq)))
-        {
-            Ok((bytes, _)) => Ok(Manifest::parse(&bytes).ok()),
-            Err(e) if is_absent(&e) => Ok(None),
-            Err(e) => Err(e),
-        }
-    }
-
-    /// Reads a generation back; the paths that are not as the manifest says if there are such.
-    fn load(&self, seq: u64, manifest: &Manifest) -> io::Result<Result<Generation, Vec<String>>> {
-        let dir = generation_dir(seq);
-        let mut generation = Generation::default();
-        let mut damaged = Vec::new();
-        if seq == 0 {
-            return Ok(Ok(generation));
-        }
-        for target in &manifest.files {
-            let path = format!("{dir}/{FILES}/{}", target.path);
-            match self.root.read(&path) {
-                Ok((bytes, owner)) if owner == target.owner => generation.files.push(GenFile {
-                    path: target.path.clone(),
-                    bytes,
-                    mode: owner.mode,
-                    uid: owner.uid,
-                    gid: owner.gid,
-                    update: target.update,
-                }),
-                Ok(_) => damaged.push(path),
-                Err(e) if is_absent(&e) => damaged.push(path),
-                Err(e) => return Err(e),
-            }
-        }
-        let path = format!("{dir}/{ENV}");
-        match self
-            .root
-            .read(&path)
-            .map(|(bytes, _)| Generation::parse_env(&bytes))
-        {
-            Ok(Some(env)) => generation.env = env,
-            Ok(None) => damaged.push(path),
-            Err(e) if is_absent(&e) => damaged.push(path),
-            Err(e) => return Err(e),
-        }
-        Ok(if damaged.is_empty() {
-            Ok(generation)
-        } else {
-            Err(damaged)
-        })
-    }
 }
 
+#[cfg(test)]
+mod crash;
 #[cfg(test)]
 mod tests;

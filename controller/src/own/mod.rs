@@ -4,6 +4,7 @@
 //! labels are anybody's to write. What fails the test never gets a value and is never removed.
 
 pub mod anchor;
+pub mod controller;
 pub mod image;
 pub mod store;
 

@@ -2,7 +2,7 @@
 //!
 //! It is started when somebody needs it and ends itself some seconds after the last session.
 
-use locket_engine::{Engine, ExecSpec, ExecStream, RestartPolicy};
+use locket_engine::{ExecSpec, ExecStream, RestartPolicy};
 
 use super::image::PROGRAM;
 use super::{Error, ROLE, foreign, locked_down, mount};

@@ -1,1 +1,523 @@
+use std::cell::Cell;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _, symlink};
+use std::path::PathBuf;
 
+use tempfile::TempDir;
+use zeroize::Zeroizing;
+
+use super::*;
+use crate::clock::now;
+use crate::generation::{GenFile, Update};
+
+pub(super) const K: [u8; 32] = [7; 32];
+
+/// A volume in a directory of its own.
+pub(super) struct Bed {
+    dir: TempDir,
+    pub(super) volume: Volume,
+}
+
+pub(super) fn bed() -> Bed {
+    let dir = tempfile::tempdir().unwrap();
+    let volume = Volume::open(dir.path(), true).unwrap().unwrap();
+    Bed { dir, volume }
+}
+
+impl Bed {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// What an app reads at a name; `None` when it can read nothing.
+    pub(super) fn sees(&self, name: &str) -> Option<String> {
+        std::fs::read_to_string(self.path(name)).ok()
+    }
+
+    pub(super) fn publish(&self, expect: u64, generation: &Generation) -> Entry {
+        self.volume
+            .publish(&K, expect, 0, generation, &now)
+            .unwrap()
+    }
+
+    pub(super) fn verify(&self) -> Verdict {
+        self.volume.verify(&K, &now).unwrap()
+    }
+
+    pub(super) fn log(&self) -> Vec<Entry> {
+        let (entries, key_matches) = self.volume.log(&K, &now).unwrap();
+        assert!(key_matches);
+        entries
+    }
+
+    fn seqs(&self) -> Vec<u64> {
+        self.log().iter().map(|e| e.seq).collect()
+    }
+
+    /// The names in our directory, sorted.
+    pub(super) fn home(&self) -> Vec<String> {
+        self.volume
+            .root
+            .dir(HOME)
+            .map_or(Vec::new(), |home| home.names().unwrap())
+    }
+}
+
+/// Files by path, content, mode and update, and a variable for each that says what generation it is.
+pub(super) fn generation(files: &[(&str, &str, u32, Update)]) -> Generation {
+    let owner = Owner::of_process(0);
+    let file = |(path, content, mode, update): &(&str, &str, u32, Update)| GenFile {
+        path: (*path).into(),
+        bytes: Zeroizing::new((*content).into()),
+        mode: *mode,
+        uid: owner.uid,
+        gid: owner.gid,
+        update: *update,
+    };
+    let all: String = files.iter().map(|f| f.1).collect();
+    Generation {
+        files: files.iter().map(file).collect(),
+        env: vec![("ALL".into(), Zeroizing::new(all.into()))],
+    }
+}
+
+pub(super) fn swap(files: &[(&str, &str)]) -> Generation {
+    generation(
+        &files
+            .iter()
+            .map(|(path, content)| (*path, *content, 0o444, Update::Swap))
+            .collect::<Vec<_>>(),
+    )
+}
+
+fn kind(result: Result<Entry, Refusal>) -> RefusalKind {
+    result.unwrap_err().kind
+}
+
+#[test]
+fn a_generation_is_visible_whole_with_owners_and_modes() {
+    let bed = bed();
+    let mut g = generation(&[
+        ("a", "1", 0o440, Update::Swap),
+        ("tls/key.pem", "2", 0o400, Update::Swap),
+    ]);
+    if rustix::process::geteuid().is_root() {
+        (g.files[0].uid, g.files[0].gid) = (1000, 1001);
+    }
+    let entry = bed.publish(0, &g);
+    assert_eq!(entry.seq, 1);
+    assert_eq!(entry.fingerprint, fingerprint(&K, &g));
+    assert_eq!(
+        (bed.sees("a"), bed.sees("tls/key.pem")),
+        (Some("1".into()), Some("2".into()))
+    );
+    let meta = bed.path("a").metadata().unwrap();
+    assert_eq!(
+        (meta.mode() & 0o7777, meta.uid(), meta.gid()),
+        (0o440, g.files[0].uid, g.files[0].gid)
+    );
+    let mode = |name: &str| bed.path(name).metadata().unwrap().permissions().mode() & 0o7777;
+    assert_eq!(mode("tls/key.pem"), 0o400);
+    assert_eq!(
+        (mode("tls"), mode(".locket"), mode(".locket/1/files/tls")),
+        (0o755, 0o755, 0o755)
+    );
+    assert_eq!(
+        (
+            mode("..data/env"),
+            mode("..data/manifest"),
+            mode(".locket/log")
+        ),
+        (0o444, 0o600, 0o600)
+    );
+    assert_eq!(bed.sees("..data/env").unwrap(), "ALL=12\0");
+    assert_eq!(
+        bed.path("..data").read_link().unwrap(),
+        PathBuf::from(".locket/1")
+    );
+    assert_eq!(bed.home(), ["1", "log"]);
+    assert_eq!((bed.verify(), bed.log()), (Verdict::Intact, vec![entry]));
+}
+
+#[test]
+fn names_come_and_go_with_generations() {
+    let bed = bed();
+    bed.publish(0, &swap(&[("a", "1"), ("d/x", "1"), ("d/e/y", "1")]));
+    bed.publish(1, &swap(&[("a", "2"), ("d/z", "2")]));
+    assert_eq!(
+        (bed.sees("a"), bed.sees("d/z")),
+        (Some("2".into()), Some("2".into()))
+    );
+    assert!(!bed.path("d/e").exists() && bed.path("d/x").symlink_metadata().is_err());
+    bed.publish(2, &Generation::default());
+    assert_eq!(bed.volume.root.names().unwrap(), ["..data", ".locket"]);
+    assert_eq!((bed.verify(), bed.seqs()), (Verdict::Intact, vec![1, 2, 3]));
+}
+
+#[test]
+fn a_file_may_turn_into_a_directory_and_back() {
+    let bed = bed();
+    bed.publish(0, &swap(&[("a", "1")]));
+    bed.publish(1, &swap(&[("a/b/c", "2")]));
+    assert_eq!(
+        (bed.sees("a/b/c"), bed.verify()),
+        (Some("2".into()), Verdict::Intact)
+    );
+    bed.publish(2, &generation(&[("a", "3", 0o444, Update::Rename)]));
+    assert_eq!(
+        (bed.sees("a"), bed.verify()),
+        (Some("3".into()), Verdict::Intact)
+    );
+    bed.publish(3, &generation(&[("a/b", "4", 0o444, Update::Inplace)]));
+    assert_eq!(
+        (bed.sees("a/b"), bed.verify()),
+        (Some("4".into()), Verdict::Intact)
+    );
+}
+
+#[test]
+fn only_who_knows_the_current_one_publishes() {
+    let bed = bed();
+    let g = swap(&[("a", "1")]);
+    let publish = |expect| bed.volume.publish(&K, expect, 0, &g, &now);
+    assert_eq!(kind(publish(1)), RefusalKind::Conflict { current: 0 });
+    assert_eq!(bed.home(), [""; 0]);
+    bed.publish(0, &g);
+    assert_eq!(kind(publish(0)), RefusalKind::Conflict { current: 1 });
+    assert_eq!(bed.volume.publish(&K, 1, 40, &g, &now).unwrap().seq, 41);
+    let bad = swap(&[("../x", "1")]);
+    assert_eq!(
+        kind(bed.volume.publish(&K, 41, 0, &bad, &now)),
+        RefusalKind::Invalid
+    );
+    assert_eq!(
+        kind(bed.volume.publish(&K, 41, u64::MAX, &g, &now)),
+        RefusalKind::Invalid
+    );
+}
+
+#[test]
+fn the_time_of_an_entry_is_that_of_the_last_visible_change() {
+    let bed = bed();
+    let calls = Cell::new(0);
+    let swapped = Cell::new(None);
+    let clock = || {
+        calls.set(calls.get() + 1);
+        swapped.set(bed.sees("a"));
+        Stamp {
+            realtime: calls.get(),
+            boottime: 100,
+        }
+    };
+    let entry = bed
+        .volume
+        .publish(&K, 0, 0, &swap(&[("a", "1")]), &clock)
+        .unwrap();
+    assert_eq!(
+        entry.at,
+        Stamp {
+            realtime: calls.get(),
+            boottime: 100
+        }
+    );
+    assert_eq!(
+        swapped.take(),
+        Some("1".into()),
+        "everything was visible when the clock was read last"
+    );
+    assert_eq!(bed.log(), [entry]);
+}
+
+#[test]
+fn rename_gives_a_new_inode_and_inplace_the_same() {
+    let bed = bed();
+    let g = |content| {
+        generation(&[
+            ("r", content, 0o444, Update::Rename),
+            ("i", content, 0o640, Update::Inplace),
+        ])
+    };
+    let inodes = || {
+        ["r", "i"]
+            .map(|n| bed.path(n).symlink_metadata().unwrap())
+            .map(|m| (m.ino(), m.is_file()))
+    };
+    bed.publish(0, &g("1"));
+    let [(r, true), (i, true)] = inodes() else {
+        panic!("they are no files of their own")
+    };
+    bed.publish(1, &g("2, longer"));
+    let after = inodes();
+    assert_ne!(after[0].0, r);
+    assert_eq!(after[1].0, i);
+    assert_eq!(
+        (bed.sees("r"), bed.sees("i")),
+        (Some("2, longer".into()), Some("2, longer".into()))
+    );
+    bed.publish(2, &g("2, longer"));
+    assert_eq!(inodes(), after, "what has not changed is not touched");
+    bed.publish(3, &g(""));
+    assert_eq!(
+        (bed.sees("r"), bed.sees("i"), bed.verify()),
+        (Some("".into()), Some("".into()), Verdict::Intact)
+    );
+    bed.volume.restore(&K, 1, 4, 0, &now).unwrap();
+    assert_eq!(
+        (bed.sees("r"), bed.sees("i"), bed.verify()),
+        (Some("1".into()), Some("1".into()), Verdict::Intact)
+    );
+}
+
+#[test]
+fn any_update_mode_follows_any_other_and_kept_generations_stay_as_they_were() {
+    const MODES: [Update; 3] = [Update::Swap, Update::Rename, Update::Inplace];
+    for from in MODES {
+        for to in MODES {
+            let bed = bed();
+            let old = bed.publish(0, &generation(&[("a", "1", 0o444, from)]));
+            bed.publish(1, &generation(&[("a", "2", 0o444, to)]));
+            assert_eq!(
+                (bed.sees("a"), bed.verify()),
+                (Some("2".into()), Verdict::Intact),
+                "{from:?} {to:?}"
+            );
+            let back = bed.volume.restore(&K, 1, 2, 0, &now).unwrap();
+            assert_eq!(
+                (bed.sees("a"), bed.verify()),
+                (Some("1".into()), Verdict::Intact),
+                "{from:?} {to:?}"
+            );
+            assert_eq!(back.fingerprint, old.fingerprint, "{from:?} {to:?}");
+            bed.publish(3, &Generation::default());
+            assert!(bed.path("a").symlink_metadata().is_err(), "{from:?} {to:?}");
+        }
+    }
+}
+
+#[test]
+fn only_a_kept_generation_that_is_what_it_was_is_restored() {
+    let bed = bed();
+    bed.publish(0, &swap(&[("a", "1")]));
+    bed.publish(1, &swap(&[("a", "2")]));
+    let restore = |seq, expect| bed.volume.restore(&K, seq, expect, 0, &now);
+    assert_eq!(kind(restore(1, 1)), RefusalKind::Conflict { current: 2 });
+    assert_eq!(kind(restore(7, 2)), RefusalKind::Invalid);
+    std::fs::write(bed.path(".locket/1/files/a"), "evil").unwrap();
+    assert_eq!(kind(restore(1, 2)), RefusalKind::Invalid);
+    assert_eq!(bed.sees("a"), Some("2".into()));
+}
+
+#[test]
+fn pruning_leaves_the_current_and_the_named_ones() {
+    let bed = bed();
+    for seq in 0..5 {
+        bed.publish(
+            seq,
+            &generation(&[("a", &seq.to_string(), 0o444, Update::Rename)]),
+        );
+    }
+    bed.volume.prune(&K, &[2, 77], &now).unwrap();
+    assert_eq!(
+        (bed.seqs(), bed.home()),
+        (vec![2, 5], vec!["2".into(), "5".into(), "log".to_owned()])
+    );
+    bed.volume.prune(&K, &[], &now).unwrap();
+    assert_eq!(
+        (bed.seqs(), bed.sees("a"), bed.verify()),
+        (vec![5], Some("4".into()), Verdict::Intact)
+    );
+}
+
+#[test]
+fn a_cleared_volume_is_empty() {
+    let bed = bed();
+    assert_eq!(
+        (bed.verify(), bed.volume.highest().unwrap()),
+        (Verdict::Empty, 0)
+    );
+    bed.publish(0, &swap(&[("a/b", "1")]));
+    assert_eq!(bed.volume.highest().unwrap(), 1);
+    bed.volume.clear().unwrap();
+    assert_eq!((bed.verify(), bed.log()), (Verdict::Empty, vec![]));
+    assert_eq!(bed.volume.root.names().unwrap(), [""; 0]);
+}
+
+#[test]
+fn drift_is_told_and_the_same_content_published_again_repairs_it() {
+    type Damage = fn(&Bed);
+    let damages: &[(&str, Damage)] = &[
+        (".locket/1", |b| {
+            std::fs::write(b.path(".locket/1/files/a"), "x").unwrap()
+        }),
+        (".locket/1", |b| {
+            std::fs::write(b.path(".locket/1/env"), "ALL=x\0").unwrap()
+        }),
+        (".locket/1/env", |b| {
+            std::fs::write(b.path(".locket/1/env"), "x").unwrap()
+        }),
+        (".locket/1/files/a", |b| {
+            std::fs::remove_file(b.path(".locket/1/files/a")).unwrap()
+        }),
+        (".locket/1/files/a", |b| {
+            std::fs::set_permissions(
+                b.path(".locket/1/files/a"),
+                PermissionsExt::from_mode(0o777),
+            )
+            .unwrap();
+        }),
+        ("a", |b| std::fs::remove_file(b.path("a")).unwrap()),
+        ("a", |b| {
+            std::fs::remove_file(b.path("a")).unwrap();
+            symlink("/etc/passwd", b.path("a")).unwrap();
+        }),
+        ("d/i", |b| std::fs::write(b.path("d/i"), "x").unwrap()),
+        ("d/i", |b| std::fs::remove_dir_all(b.path("d")).unwrap()),
+        ("d/i", |b| {
+            std::fs::set_permissions(b.path("d"), PermissionsExt::from_mode(0o700)).unwrap()
+        }),
+        ("r", |b| {
+            std::fs::create_dir_all({
+                std::fs::remove_file(b.path("r")).unwrap();
+                b.path("r/x")
+            })
+            .unwrap()
+        }),
+        ("old", |b| {
+            symlink("..data/files/old", b.path("old")).unwrap()
+        }),
+        ("..data", |b| {
+            std::fs::remove_file(b.path("..data")).unwrap()
+        }),
+        ("..data", |b| {
+            std::fs::remove_file(b.path("..data")).unwrap();
+            std::fs::create_dir(b.path("..data")).unwrap();
+        }),
+        ("..data", |b| {
+            std::fs::remove_dir_all(b.path(".locket/1")).unwrap()
+        }),
+        ("..data", |b| {
+            std::fs::write(b.path(".locket/1/manifest"), "x").unwrap()
+        }),
+    ];
+    for (i, (told, damage)) in damages.iter().enumerate() {
+        let bed = bed();
+        let g = generation(&[
+            ("a", "1", 0o444, Update::Swap),
+            ("d/i", "2", 0o444, Update::Inplace),
+            ("r", "3", 0o444, Update::Rename),
+        ]);
+        let entry = bed.publish(0, &g);
+        damage(&bed);
+        assert_eq!(bed.verify(), Verdict::Drifted(vec![(*told).into()]), "{i}");
+        assert_eq!(bed.log(), [entry], "{i}");
+        let repaired = bed.publish(1, &g);
+        assert_eq!(
+            (repaired.seq, repaired.fingerprint),
+            (2, entry.fingerprint),
+            "{i}"
+        );
+        assert_eq!(bed.verify(), Verdict::Intact, "{i}");
+        assert_eq!(
+            (bed.sees("a"), bed.sees("d/i"), bed.sees("r")),
+            (Some("1".into()), Some("2".into()), Some("3".into()))
+        );
+    }
+}
+
+#[test]
+fn links_pipes_and_devices_that_were_planted_lead_nowhere() {
+    let outside = tempfile::tempdir().unwrap();
+    let file = outside.path().join("file");
+    std::fs::write(&file, "outside").unwrap();
+    let bed = bed();
+    symlink(outside.path(), bed.path("d")).unwrap();
+    symlink(&file, bed.path("i")).unwrap();
+    symlink(outside.path(), bed.path(".locket")).unwrap();
+    let pipe = |name: &str| {
+        rustix::fs::mkfifoat(rustix::fs::CWD, bed.path(name), 0o666.into()).unwrap();
+    };
+    pipe("r");
+    let _socket = std::os::unix::net::UnixListener::bind(bed.path("s")).unwrap();
+    let g = generation(&[
+        ("d/x", "1", 0o444, Update::Swap),
+        ("i", "1", 0o444, Update::Inplace),
+        ("r", "1", 0o444, Update::Rename),
+        ("s", "1", 0o444, Update::Inplace),
+    ]);
+    // Our own directory is not replaced: whoever could put a link there owns the volume.
+    assert_eq!(
+        kind(bed.volume.publish(&K, 0, 0, &g, &now)),
+        RefusalKind::Io
+    );
+    std::fs::remove_file(bed.path(".locket")).unwrap();
+    bed.publish(0, &g);
+    assert_eq!(bed.verify(), Verdict::Intact);
+    assert_eq!(
+        (bed.sees("d/x"), bed.sees("i"), bed.sees("s")),
+        (Some("1".into()), Some("1".into()), Some("1".into()))
+    );
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "outside");
+    assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 1);
+
+    for name in [".locket/log", ".locket/1/env", ".locket/1/files/i"] {
+        std::fs::remove_file(bed.path(name)).unwrap();
+        pipe(name);
+    }
+    // Nothing to read in any of them, and nobody waits for a writer.
+    assert!(matches!(
+        bed.volume.verify(&K, &now).unwrap(),
+        Verdict::Drifted(_)
+    ));
+    bed.volume.clear().unwrap();
+    bed.publish(0, &g);
+    symlink(&file, bed.path(".locket/new")).unwrap();
+    symlink(outside.path(), bed.path(".locket/2")).unwrap();
+    bed.publish(1, &swap(&[("d/x", "2")]));
+    assert_eq!(
+        (bed.sees("d/x"), bed.verify()),
+        (Some("2".into()), Verdict::Intact)
+    );
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "outside");
+    assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn what_is_not_ours_stays() {
+    let bed = bed();
+    std::fs::write(bed.path("theirs"), "x").unwrap();
+    symlink("elsewhere", bed.path("link")).unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, bed.path("pipe"), 0o666.into()).unwrap();
+    bed.publish(0, &swap(&[("a", "1")]));
+    bed.publish(1, &swap(&[("b", "2")]));
+    assert_eq!(bed.verify(), Verdict::Intact);
+    assert_eq!(bed.sees("theirs"), Some("x".into()));
+    assert!(bed.path("link").is_symlink());
+    assert!(bed.path("pipe").metadata().unwrap().file_type().is_fifo());
+}
+
+#[test]
+fn a_new_key_is_told_and_a_publish_or_recompute_brings_the_log_to_it() {
+    let bed = bed();
+    let g = swap(&[("a", "1")]);
+    bed.publish(0, &g);
+    let other = [8; 32];
+    assert!(!bed.volume.log(&other, &now).unwrap().1);
+    assert_eq!(
+        bed.volume.verify(&other, &now).unwrap(),
+        Verdict::Drifted(vec![".locket/log".into()])
+    );
+    bed.volume
+        .publish(&other, 1, 0, &swap(&[("a", "2")]), &now)
+        .unwrap();
+    let (entries, true) = bed.volume.log(&other, &now).unwrap() else {
+        panic!("still the old key")
+    };
+    assert_eq!(entries[0].fingerprint, fingerprint(&other, &g));
+    std::fs::remove_file(bed.path(".locket/1/env")).unwrap();
+    bed.volume.recompute(&K, &now).unwrap();
+    assert_eq!(
+        bed.seqs(),
+        [2],
+        "whose generation cannot be read is dropped"
+    );
+    assert_eq!(bed.verify(), Verdict::Intact);
+}

@@ -1,0 +1,86 @@
+//! Variables that are handed to compose itself (`via: compose`): rendered when the gate asks, and kept nowhere.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use locket_crds::item::{Content, Item};
+use locket_crds::reference::SecretRef;
+use locket_crds::spec::Operand;
+use locket_crds::template::Part;
+use locket_provider::SecretValue;
+use locket_render::{Key, RenderOptions};
+use zeroize::Zeroizing;
+
+use crate::access::Error;
+use crate::project::{Project, Shared};
+
+/// Name and value of each, sorted by name.
+///
+/// # Errors
+/// When a value cannot be had, or is not text.
+pub async fn values(
+    shared: &Shared,
+    project: &Project,
+) -> Result<Vec<(String, Zeroizing<Vec<u8>>)>, Error> {
+    let (Some(applied), Some(compiled), Some(link)) =
+        (&project.applied, &project.compiled, project.link())
+    else {
+        return Ok(Vec::new());
+    };
+    let items: Vec<Item> = compiled.compose_env.values().flatten().cloned().collect();
+    if items.is_empty() {
+        return Ok(Vec::new());
+    }
+    let references: BTreeSet<SecretRef> = items
+        .iter()
+        .flat_map(|it| references(&it.content))
+        .collect();
+    let mut values: BTreeMap<SecretRef, Arc<SecretValue>> = BTreeMap::new();
+    for (reference, answer) in shared.sources.fetch(&applied.spec, references).await {
+        match answer {
+            Ok(it) => drop(values.insert(reference, Arc::new(it.value))),
+            Err(problem) => {
+                return Err(Error::new(
+                    problem.reason,
+                    format!("{reference}: {}", problem.message),
+                ));
+            }
+        }
+    }
+    let rendered = locket_render::render(
+        &items,
+        &values,
+        &Key::new(*link.key.0),
+        RenderOptions::default(),
+    );
+    let rendered = rendered.map_err(|problems| {
+        let first = problems.first();
+        Error::new(
+            first.map_or("Internal", |p| p.reason.as_str()),
+            first.map(ToString::to_string).unwrap_or_default(),
+        )
+    })?;
+    // Two services may ask for one variable; compose has one namespace for all that the gate sets.
+    let all: BTreeMap<String, Zeroizing<Vec<u8>>> = rendered
+        .compose_env
+        .iter()
+        .map(|(key, value)| (key.clone(), Zeroizing::new(value.expose().to_vec())))
+        .collect();
+    Ok(all.into_iter().collect())
+}
+
+fn references(content: &Content) -> Vec<SecretRef> {
+    match content {
+        Content::Secret(input) => vec![input.reference.clone()],
+        Content::Template { template, names } => {
+            let inline = template.parts().iter().filter_map(|p| match p {
+                Part::Expr(e) => match &e.operand {
+                    Operand::Ref(r) => Some(r.clone()),
+                    Operand::Name(name) => names.get(name).map(|i| i.reference.clone()),
+                },
+                Part::Text(_) => None,
+            });
+            inline.collect()
+        }
+    }
+}

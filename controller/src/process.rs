@@ -1,0 +1,226 @@
+//! The long-running controller: everything that happens becomes a hint, and hints become passes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::serve::ListenerExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
+use futures_util::{StreamExt as _, stream::select_all};
+use locket_core::Time;
+use locket_crds::config::HostConfig;
+use locket_crds::id::{ProjectName, SourceName};
+use locket_engine::watcher::{Action, Event};
+use locket_runtime::{Config, Controller, Trigger};
+use tokio::net::UnixListener;
+use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
+
+use crate::Host;
+use crate::api;
+use crate::own::PROJECT;
+use crate::own::anchor::COMPOSE_PROJECT;
+use crate::project::Shared;
+use crate::service::{Passes, Role, Service};
+use crate::sources::{Authority, OpenStore, Sources};
+
+/// How often everything is looked at without a hint.
+const RESYNC: Duration = Duration::from_secs(600);
+
+/// Where the host configuration comes from.
+pub trait Configure: Send + Sync {
+    /// Reads it anew. The text of an error is for people.
+    fn load(&self) -> BoxFuture<'_, Result<HostConfig, String>>;
+    /// Hints that it, or the built-in store, may have changed.
+    fn changes(&self) -> BoxStream<'static, ()>;
+}
+
+/// What a controller is run with.
+pub struct Settings {
+    /// The engine, and the program that runs in containers.
+    pub host: Arc<Host>,
+    /// Makes stores.
+    pub opener: Arc<dyn OpenStore>,
+    /// The host configuration.
+    pub configure: Arc<dyn Configure>,
+    /// Where the API is served; its file's owner and mode say who may ask.
+    pub listener: UnixListener,
+    /// How others reach this controller: the text that the holder of a lease shows.
+    pub holder: String,
+    /// The version of this program.
+    pub version: String,
+    /// Seed of the jitter.
+    pub seed: u64,
+}
+
+/// Runs until `stop` is ready, then ends gracefully: no container is touched, leases are given back.
+///
+/// # Errors
+/// When the engine does not answer at the start, or the host configuration cannot be read.
+pub async fn run(
+    settings: Settings,
+    stop: impl Future<Output = ()>,
+) -> Result<(), crate::access::Error> {
+    let config = settings.configure.load().await;
+    let config = config.map_err(|why| {
+        crate::access::Error::new(
+            "Invalid",
+            format!("the host configuration cannot be used: {why}"),
+        )
+    })?;
+    let sources = Sources::new(settings.opener, Authority::Host(Arc::new(config)));
+    let shared = Shared {
+        host: settings.host,
+        sources,
+        cache: Arc::default(),
+        owners: Default::default(),
+        holder: settings.holder,
+    };
+    let service = Service::new(Arc::new(shared), Role::Controller, &settings.version).await;
+    let service =
+        service.map_err(|e| crate::access::Error::unavailable("the engine does not answer", e))?;
+    let (controller, handle) =
+        Controller::new(Passes(Arc::clone(&service)), Config::new(settings.seed));
+    service.attach(handle);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(follow_engine(Arc::clone(&service)));
+    tasks.spawn(follow_configuration(
+        Arc::clone(&service),
+        settings.configure,
+    ));
+    tasks.spawn(follow_sources(Arc::clone(&service)));
+    tasks.spawn(resync(Arc::clone(&service)));
+    let router = api::router(Arc::clone(&service));
+    tasks.spawn(async move {
+        let listener = settings.listener.tap_io(|_| {});
+        if let Err(e) = axum::serve(listener, router).await {
+            tracing::error!(
+                error = &e as &dyn std::error::Error,
+                "The API is not served any more"
+            );
+        }
+    });
+    tracing::info!(version = settings.version, "Started");
+    let stopped = controller.run(stop).await;
+    if !stopped.cut_off.is_empty() {
+        tracing::warn!(projects = ?stopped.cut_off, "Passes were cut off");
+    }
+    tasks.shutdown().await;
+    tracing::info!("Stopped");
+    Ok(())
+}
+
+/// The engine's events. Each is a hint: the pass looks for itself.
+async fn follow_engine(service: Arc<Service>) {
+    let shared = Arc::clone(service.shared());
+    let mut events = shared.host.engine.events();
+    let mut listed: BTreeSet<ProjectName> = BTreeSet::new();
+    while let Some(event) = events.next().await {
+        shared.cache.observe(&event);
+        match event {
+            Event::Init => listed.clear(),
+            Event::InitApply(it) => {
+                listed.extend(it.labels.get(COMPOSE_PROJECT).map(|p| p.as_str().into()))
+            }
+            Event::InitDone => {
+                listed.extend(service.known());
+                listed.extend(service.on_the_engine().await.unwrap_or_default());
+                for project in &listed {
+                    service.enqueue(project, Trigger::resync("relist"));
+                }
+            }
+            Event::Container(it) => {
+                if let Some(project) = it.attributes.get(COMPOSE_PROJECT) {
+                    let disturbs = matches!(
+                        it.action,
+                        Action::Create | Action::Stop | Action::Destroy | Action::Rename
+                    );
+                    service
+                        .saw(&project.as_str().into(), &it.id, Time(it.time), disturbs)
+                        .await;
+                } else if let Some(project) = it.attributes.get(PROJECT) {
+                    service.enqueue(&project.as_str().into(), Trigger::change("anchor event"));
+                }
+            }
+            Event::Volume(it) => match it.action {
+                Action::Create => {
+                    let volume = shared.host.engine.volume(&it.name).await.ok().flatten();
+                    if let Some(project) =
+                        volume.as_ref().and_then(|v| v.labels.get(COMPOSE_PROJECT))
+                    {
+                        service
+                            .enqueue(&project.as_str().into(), Trigger::change("volume created"));
+                    }
+                }
+                _ => service
+                    .known()
+                    .iter()
+                    .for_each(|p| service.enqueue(p, Trigger::change("volume removed"))),
+            },
+        }
+    }
+}
+
+/// The host configuration lies in the store's volume, so the store's own hints tell of both.
+async fn follow_configuration(service: Arc<Service>, configure: Arc<dyn Configure>) {
+    let local = SourceName::from("local");
+    let mut changes = configure.changes();
+    while changes.next().await.is_some() {
+        service
+            .hint(None, Some(&local), Trigger::push("the store has changed"))
+            .await;
+        match configure.load().await {
+            Ok(config) => service.reconfigure(Arc::new(config)).await,
+            Err(error) => tracing::error!(
+                error,
+                "The host configuration cannot be used; the last good one stays"
+            ),
+        }
+    }
+}
+
+/// Sources that push: files that are watched, and what more comes.
+async fn follow_sources(service: Arc<Service>) {
+    let mut watched: BTreeMap<
+        (ProjectName, SourceName),
+        BoxStream<'static, (ProjectName, SourceName)>,
+    > = BTreeMap::new();
+    let shared = Arc::clone(service.shared());
+    loop {
+        for (project, source, store) in shared.sources.watchable() {
+            // The built-in store's hints come with the configuration's.
+            if source.as_str() == "local"
+                || watched.contains_key(&(project.clone(), source.clone()))
+            {
+                continue;
+            }
+            if let Some(hints) = store.watch() {
+                let key = (project, source);
+                let named = key.clone();
+                watched.insert(key, hints.map(move |_| named.clone()).boxed());
+            }
+        }
+        let mut all = select_all(watched.values_mut());
+        tokio::select! {
+            hint = all.next(), if !all.is_empty() => match hint {
+                Some((project, source)) => service.hint(Some(&project), Some(&source), Trigger::push("the source has changed")).await,
+                // All of them have ended: they are opened anew when they are looked for next.
+                None => { drop(all); watched.clear(); shared.sources.opened().await }
+            },
+            () = shared.sources.opened() => {}
+        }
+    }
+}
+
+async fn resync(service: Arc<Service>) {
+    let mut every = tokio::time::interval(RESYNC);
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        every.tick().await;
+        let mut all: BTreeSet<ProjectName> = service.known().into_iter().collect();
+        all.extend(service.on_the_engine().await.unwrap_or_default());
+        all.iter()
+            .for_each(|project| service.enqueue(project, Trigger::resync("resync")));
+    }
+}

@@ -1,0 +1,743 @@
+//! Everything that can be asked of who looks after projects: passes, status, apply. The API is this over HTTP;
+//! a command without a controller is this in the client.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::select_all;
+use locket_core::Time;
+use locket_crds::api::{self, ApplyMode, ApplyRequest, Progress};
+use locket_crds::id::{ProjectName, ServiceName, SourceName};
+use locket_crds::spec::ProjectSpec;
+use locket_runtime::{Handle, Outcome, Reconciler, Request, Requeue, Retry, Trigger};
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
+use zeroize::Zeroizing;
+
+use crate::access::Error;
+use crate::link::Lease;
+use crate::project::{Mode, Passed, Project, Shared};
+use crate::resolve::chain;
+use crate::spec::merge;
+use crate::view::{self, Delivery, View};
+use crate::{compose_env, observe};
+
+/// Who looks after projects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// All of the engine's projects, for ever.
+    Controller,
+    /// One project, for one command.
+    Client,
+}
+
+/// A project and what was last seen of it.
+struct Room {
+    project: tokio::sync::Mutex<Project>,
+    view: watch::Sender<Arc<View>>,
+    mode: Mutex<Mode>,
+}
+
+/// See the module.
+pub struct Service {
+    shared: Arc<Shared>,
+    role: Role,
+    version: String,
+    engine_id: String,
+    rooms: Mutex<BTreeMap<ProjectName, Arc<Room>>>,
+    handle: OnceLock<Handle<ProjectName>>,
+}
+
+/// Runs the passes of a service.
+pub struct Passes(pub Arc<Service>);
+
+impl Reconciler<ProjectName> for Passes {
+    async fn reconcile(&self, request: Request<ProjectName>) -> Outcome {
+        let span = tracing::info_span!("reconcile", project = %request.key, trigger = %request.trigger.reason);
+        tracing::Instrument::instrument(self.0.reconcile(&request.key), span).await
+    }
+}
+
+impl Service {
+    /// Looks after nothing yet.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub async fn new(
+        shared: Arc<Shared>,
+        role: Role,
+        version: &str,
+    ) -> Result<Arc<Self>, locket_engine::Error> {
+        let engine_id = shared.host.engine.info().await?.id;
+        Ok(Arc::new(Self {
+            shared,
+            role,
+            version: version.to_owned(),
+            engine_id,
+            rooms: Mutex::default(),
+            handle: OnceLock::new(),
+        }))
+    }
+
+    /// Takes the handle through which passes are asked for.
+    pub fn attach(&self, handle: Handle<ProjectName>) {
+        let _ = self.handle.set(handle);
+    }
+
+    /// What all projects share.
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Who answers.
+    pub fn answerer(&self) -> api::Answerer {
+        api::Answerer {
+            version: api::VERSION,
+            locket: self.version.clone(),
+            engine: self.engine_id.clone(),
+        }
+    }
+
+    /// Asks for a pass.
+    pub fn enqueue(&self, project: &ProjectName, trigger: Trigger) {
+        if let Some(handle) = self.handle.get() {
+            handle.enqueue(project.clone(), trigger);
+        }
+    }
+
+    fn rooms(&self) -> std::sync::MutexGuard<'_, BTreeMap<ProjectName, Arc<Room>>> {
+        // Each change is one insert or remove, so a panic elsewhere leaves nothing half done.
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Every project that is known.
+    pub fn known(&self) -> Vec<ProjectName> {
+        self.rooms().keys().cloned().collect()
+    }
+
+    fn room(self: &Arc<Self>, name: &ProjectName) -> Arc<Room> {
+        let mut rooms = self.rooms();
+        let make = || {
+            let (service, key) = (Arc::downgrade(self), name.clone());
+            let wake = Arc::new(move || {
+                if let Some(service) = service.upgrade() {
+                    service.enqueue(&key, Trigger::change("an operation has ended"));
+                }
+            });
+            let mode = if self.role == Role::Controller {
+                Mode::Act
+            } else {
+                Mode::Deliver
+            };
+            Arc::new(Room {
+                project: tokio::sync::Mutex::new(Project::new(name.clone(), wake)),
+                view: watch::Sender::default(),
+                mode: Mutex::new(mode),
+            })
+        };
+        Arc::clone(rooms.entry(name.clone()).or_insert_with(make))
+    }
+
+    async fn reconcile(self: &Arc<Self>, name: &ProjectName) -> Outcome {
+        let room = self.room(name);
+        let mut project = room.project.lock().await;
+        let mode = room.mode();
+        match project.pass(&self.shared, mode).await {
+            Ok(Passed::Absent) => {
+                room.show(|before| View {
+                    pass: before.pass + 1,
+                    settled: true,
+                    ..View::default()
+                });
+                if project.is_idle() {
+                    return Outcome::Done(Requeue::After(Duration::from_secs(20)));
+                }
+                // Forgotten, unless somebody waits in it.
+                drop(project);
+                let mut rooms = self.rooms();
+                if Arc::strong_count(&room) <= 2 {
+                    rooms.remove(name);
+                }
+                Outcome::Done(Requeue::AwaitChange)
+            }
+            Ok(Passed::Held(holder)) => {
+                room.show(|before| View {
+                    pass: before.pass + 1,
+                    held: Some(holder),
+                    ..before.clone()
+                });
+                Outcome::Done(Requeue::After(Duration::from_secs(1)))
+            }
+            Ok(Passed::Looked(look)) => {
+                room.show(|before| view::view(&project, &look, before));
+                Outcome::Done(look.again.map_or(Requeue::AwaitChange, Requeue::After))
+            }
+            Err(e) => {
+                let why = chain(&e);
+                tracing::warn!(error = why, "Pass failed");
+                room.show(|before| View {
+                    pass: before.pass + 1,
+                    error: Some(why),
+                    ..before.clone()
+                });
+                Outcome::Failed(Retry::Backoff)
+            }
+        }
+    }
+
+    /// Somebody has done something to a container of a project.
+    pub async fn saw(
+        self: &Arc<Self>,
+        name: &ProjectName,
+        container: &str,
+        at: Time,
+        disturbs: bool,
+    ) {
+        if disturbs {
+            let room = self.room(name);
+            let mut project = room.project.lock().await;
+            if !project
+                .background
+                .is_ours(&locket_core::ContainerId(container.to_owned()), at)
+            {
+                project.saw_activity(at);
+            }
+        }
+        self.enqueue(name, Trigger::change("container event"));
+    }
+
+    /// Something at a source may have changed. `None` is every source, or every project.
+    pub async fn hint(
+        self: &Arc<Self>,
+        name: Option<&ProjectName>,
+        source: Option<&SourceName>,
+        trigger: Trigger,
+    ) {
+        let all = name.map_or_else(|| self.known(), |name| vec![name.clone()]);
+        for name in all {
+            let room = self.rooms().get(&name).cloned();
+            if let Some(room) = room {
+                room.project
+                    .lock()
+                    .await
+                    .tracker
+                    .expire(source, Instant::now());
+                self.enqueue(&name, trigger.clone());
+            }
+        }
+    }
+
+    /// The host configuration has changed.
+    pub async fn reconfigure(self: &Arc<Self>, config: Arc<locket_crds::config::HostConfig>) {
+        if *self.shared.sources.config() == *config {
+            return;
+        }
+        self.shared.sources.reconfigure(config);
+        for name in self.known() {
+            let Some(room) = self.rooms().get(&name).cloned() else {
+                continue;
+            };
+            let mut project = room.project.lock().await;
+            project.recompile();
+            project.tracker.expire(None, Instant::now());
+            drop(project);
+            self.enqueue(&name, Trigger::user("the host configuration has changed"));
+        }
+    }
+
+    /// As [`crate::access::Access::status`].
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub async fn status(
+        self: &Arc<Self>,
+        name: Option<&ProjectName>,
+    ) -> Result<api::Status, Error> {
+        let names = match (name, self.role) {
+            (Some(name), _) => vec![name.clone()],
+            (None, Role::Controller) => self.known(),
+            (None, Role::Client) => self.on_the_engine().await?,
+        };
+        let mut projects = Vec::new();
+        for name in names {
+            projects.extend(self.view(&name, None).await?.status.clone());
+        }
+        Ok(api::Status {
+            version: api::VERSION,
+            locket: self.version.clone(),
+            projects,
+        })
+    }
+
+    /// Projects of the engine that have a volume of ours.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub async fn on_the_engine(&self) -> Result<Vec<ProjectName>, Error> {
+        let all = crate::own::anchor::Volumes::all(&self.shared.host.engine).await;
+        Ok(all
+            .map_err(|e| Error::unavailable("the engine does not answer", e))?
+            .into_iter()
+            .map(|v| v.project)
+            .collect())
+    }
+
+    /// The last view; in the client, and for a project that nobody looks after, a fresh one.
+    async fn view(
+        self: &Arc<Self>,
+        name: &ProjectName,
+        spec: Option<ProjectSpec>,
+    ) -> Result<Arc<View>, Error> {
+        let known = self
+            .rooms()
+            .get(name)
+            .map(|room| Arc::clone(&room.view.borrow()));
+        match known {
+            Some(view)
+                if spec.is_none() && self.role == Role::Controller && view.status.is_some() =>
+            {
+                Ok(view)
+            }
+            _ => self.look(name, spec).await,
+        }
+    }
+
+    /// A pass that changes nothing, in a room of its own.
+    async fn look(
+        self: &Arc<Self>,
+        name: &ProjectName,
+        spec: Option<ProjectSpec>,
+    ) -> Result<Arc<View>, Error> {
+        let mut project = Project::new(name.clone(), Arc::new(|| {}));
+        if let Some(spec) = spec {
+            project.suppose(spec);
+        }
+        match project.pass(&self.shared, Mode::Look).await {
+            Ok(Passed::Looked(look)) => Ok(Arc::new(view::view(&project, &look, &View::default()))),
+            Ok(Passed::Absent | Passed::Held(_)) => Ok(Arc::default()),
+            Err(e) => Err(Error::unavailable("the project cannot be looked at", e)),
+        }
+    }
+
+    /// As [`crate::access::Access::explain`].
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn explain(
+        self: &Arc<Self>,
+        name: &ProjectName,
+        service: &ServiceName,
+    ) -> Result<api::Explain, Error> {
+        let view = self.view(name, None).await?;
+        view::explain(&view, service).ok_or_else(|| {
+            let known: Vec<_> = view
+                .desired
+                .iter()
+                .flat_map(|d| d.services.keys())
+                .map(ServiceName::as_str)
+                .collect();
+            match known.as_slice() {
+                [] => Error::not_found(format!("project {name} is not known here"))
+                    .hint("`docker compose up` with the gate makes it known"),
+                all => Error::not_found(format!(
+                    "service {service} of project {name} is given nothing"
+                ))
+                .hint(format!("services that are: {}", all.join(", "))),
+            }
+        })
+    }
+
+    /// As [`crate::access::Access::events`].
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub async fn events(
+        self: &Arc<Self>,
+        name: Option<&ProjectName>,
+        after: u64,
+        wait: Duration,
+    ) -> Result<Vec<api::Event>, Error> {
+        let until = Instant::now() + wait;
+        loop {
+            let names = match (name, self.role) {
+                (Some(name), _) => vec![name.clone()],
+                (None, Role::Controller) => self.known(),
+                (None, Role::Client) => self.on_the_engine().await?,
+            };
+            let mut found = Vec::new();
+            let mut changes = Vec::new();
+            for name in &names {
+                // Subscribed before it is looked at, so that nothing is missed in between.
+                changes.extend(self.rooms().get(name).map(|room| room.view.subscribe()));
+                let view = self.view(name, None).await?;
+                found.extend(
+                    view::events(name, &view.events)
+                        .into_iter()
+                        .filter(|e| e.seq > after),
+                );
+            }
+            found.sort_by_key(|e| e.seq);
+            if !found.is_empty() || Instant::now() >= until {
+                return Ok(found);
+            }
+            let pause =
+                tokio::time::sleep_until(until.min(Instant::now() + Duration::from_secs(2)));
+            if changes.is_empty() {
+                pause.await;
+                continue;
+            }
+            let news = select_all(changes.iter_mut().map(|c| Box::pin(c.changed())));
+            tokio::select! { () = pause => {}, _ = news => {} }
+        }
+    }
+
+    /// As [`crate::access::Access::plan`].
+    ///
+    /// # Errors
+    /// `NotFound` when nothing was applied yet and no spec is given.
+    pub async fn plan(
+        self: &Arc<Self>,
+        name: &ProjectName,
+        spec: Option<ProjectSpec>,
+    ) -> Result<api::PlanView, Error> {
+        let view = self.look(name, spec).await?;
+        if view.status.is_none() {
+            return Err(
+                Error::not_found(format!("nothing was applied for project {name} yet"))
+                    .hint("run `docker compose up`, or name the compose file"),
+            );
+        }
+        Ok(view.plan.clone())
+    }
+
+    /// As [`crate::access::Access::apply`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn apply(
+        self: &Arc<Self>,
+        name: &ProjectName,
+        request: ApplyRequest,
+        timeout: Duration,
+        told: &mut (dyn FnMut(Progress) + Send),
+    ) -> Result<api::Applied, Error> {
+        let until = Instant::now() + timeout;
+        let room = self.room(name);
+        let mut views = room.view.subscribe();
+        let gate = match request.mode {
+            ApplyMode::Deliver => Some(room.project.lock().await.open_gate()),
+            ApplyMode::Act => None,
+        };
+        if self.role == Role::Client {
+            *room.mode.lock().unwrap_or_else(PoisonError::into_inner) = match request.mode {
+                ApplyMode::Deliver => Mode::Deliver,
+                ApplyMode::Act => Mode::Act,
+            };
+        }
+        self.hand_over(name, &room, request, until, told).await?;
+        let start = views.borrow_and_update().pass;
+        self.enqueue(name, Trigger::user("apply"));
+        let mut waits = None;
+        loop {
+            let Ok(changed) = timeout_at(until, views.changed()).await else {
+                let why = waits.map_or_else(|| "no pass has ended".to_owned(), |w: String| w);
+                return Err(Error::new(
+                    "Timeout",
+                    format!("not done after {} s: {why}", timeout.as_secs()),
+                )
+                .hint("`docker locket status` says more"));
+            };
+            if changed.is_err() {
+                return Err(Error::new(
+                    "Internal",
+                    "nobody looks after the project any more",
+                ));
+            }
+            let view = Arc::clone(&views.borrow_and_update());
+            if view.pass <= start {
+                continue;
+            }
+            view.done
+                .iter()
+                .for_each(|step| told(Progress::Info(step.clone())));
+            match verdict(&view, gate.is_some()) {
+                Verdict::Wait(why) => {
+                    if waits.as_ref() != Some(&why) {
+                        told(Progress::Info(why.clone()));
+                    }
+                    waits = Some(why);
+                }
+                Verdict::Bad(error) => return Err(error),
+                Verdict::Good(mut applied, warnings) => {
+                    warnings
+                        .into_iter()
+                        .for_each(|w| told(Progress::Warning(w)));
+                    applied.controller = self.role == Role::Controller;
+                    return Ok(applied);
+                }
+            }
+        }
+    }
+
+    /// Writes the spec down; waits for whoever has the lease.
+    async fn hand_over(
+        self: &Arc<Self>,
+        name: &ProjectName,
+        room: &Arc<Room>,
+        request: ApplyRequest,
+        until: Instant,
+        told: &mut (dyn FnMut(Progress) + Send),
+    ) -> Result<(), Error> {
+        let mut said = false;
+        loop {
+            let mut project = room.project.lock().await;
+            let lease = project
+                .enter(&self.shared)
+                .await
+                .map_err(|e| Error::unavailable("there is no way into the project", e))?;
+            match lease {
+                Some(Lease::Ours(_)) => {
+                    if let Some(spec) = request.spec.clone() {
+                        let spec = match &project.applied {
+                            Some(old) => {
+                                let found = observe::containers(
+                                    &self.shared.host.engine,
+                                    &self.shared.cache,
+                                    name,
+                                )
+                                .await;
+                                let found = found.map_err(|e| {
+                                    Error::unavailable("the engine does not answer", e)
+                                })?;
+                                let services: Vec<ServiceName> =
+                                    found.iter().map(|c| observe::service_of(c)).collect();
+                                merge(&old.spec, spec, |service| services.contains(service))
+                            }
+                            None => spec,
+                        };
+                        project
+                            .set_spec(spec)
+                            .await
+                            .map_err(|e| Error::unavailable("the spec cannot be written", e))?;
+                    }
+                    if project.applied.is_none() {
+                        return Err(Error::not_found(format!(
+                            "nothing was applied for project {name} yet"
+                        ))
+                        .hint("run `docker compose up`"));
+                    }
+                    if request.mode == ApplyMode::Act {
+                        project.retry();
+                    }
+                    project.tracker.expire(None, Instant::now());
+                    project.verify_soon();
+                    return Ok(());
+                }
+                Some(Lease::Held(holder)) if Instant::now() >= until => {
+                    return Err(Error::new(
+                        "Conflict",
+                        format!("project {name} is being worked on by {holder}"),
+                    )
+                    .hint("wait until it is done"));
+                }
+                Some(Lease::Held(holder)) => {
+                    drop(project);
+                    if !std::mem::replace(&mut said, true) {
+                        told(Progress::Info(format!("waiting for {holder}")));
+                    }
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
+                None => {
+                    return Err(Error::not_found(format!(
+                        "project {name} has no volume of locket's on this engine"
+                    ))
+                    .hint(
+                        "`docker locket generate` adds it to the project; then `docker compose up`",
+                    ));
+                }
+            }
+        }
+    }
+
+    /// As [`crate::access::Access::compose_env`].
+    ///
+    /// # Errors
+    /// When a value cannot be had.
+    pub async fn compose_env(
+        self: &Arc<Self>,
+        name: &ProjectName,
+    ) -> Result<Vec<(String, Zeroizing<Vec<u8>>)>, Error> {
+        let room = self.room(name);
+        let project = room.project.lock().await;
+        compose_env::values(&self.shared, &project).await
+    }
+
+    /// As [`crate::access::Access::release`].
+    ///
+    /// # Errors
+    /// When the engine refuses.
+    pub async fn release(self: &Arc<Self>, name: &ProjectName) -> Result<(), Error> {
+        let room = self.room(name);
+        let mut project = room.project.lock().await;
+        project
+            .release(&self.shared)
+            .await
+            .map_err(|e| Error::unavailable("the project cannot be released", e))
+    }
+
+    /// As [`crate::access::Access::refresh`].
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn refresh(
+        self: &Arc<Self>,
+        name: Option<&ProjectName>,
+        source: Option<&SourceName>,
+    ) -> Result<(), Error> {
+        let all = name.map_or_else(|| self.known(), |name| vec![name.clone()]);
+        for name in all {
+            let Some(room) = self.rooms().get(&name).cloned() else {
+                return Err(Error::not_found(format!(
+                    "project {name} is not known here"
+                )));
+            };
+            let mut project = room.project.lock().await;
+            project.tracker.expire(source, Instant::now());
+            project.verify_soon();
+            project.retry();
+            drop(project);
+            self.enqueue(&name, Trigger::user("refresh"));
+        }
+        Ok(())
+    }
+
+    /// As [`crate::access::Access::pause`].
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn pause(self: &Arc<Self>, name: &ProjectName, paused: bool) -> Result<(), Error> {
+        let room = self.room(name);
+        let mut project = room.project.lock().await;
+        let lease = project
+            .enter(&self.shared)
+            .await
+            .map_err(|e| Error::unavailable("there is no way into the project", e))?;
+        match lease {
+            Some(Lease::Ours(_)) => project
+                .pause(paused)
+                .await
+                .map_err(|e| Error::unavailable("it cannot be written down", e))?,
+            Some(Lease::Held(holder)) => {
+                return Err(Error::new(
+                    "Conflict",
+                    format!("project {name} is being worked on by {holder}"),
+                ));
+            }
+            None => {
+                return Err(Error::not_found(format!(
+                    "project {name} is not on this engine"
+                )));
+            }
+        }
+        drop(project);
+        self.enqueue(name, Trigger::user(if paused { "pause" } else { "resume" }));
+        Ok(())
+    }
+}
+
+impl Room {
+    fn mode(&self) -> Mode {
+        *self.mode.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn show(&self, make: impl FnOnce(&View) -> View) {
+        self.view.send_modify(|it| *it = Arc::new(make(it)));
+    }
+}
+
+enum Verdict {
+    Wait(String),
+    Bad(Error),
+    Good(api::Applied, Vec<String>),
+}
+
+/// Whether an apply is done, as far as this view tells.
+fn verdict(view: &View, gate: bool) -> Verdict {
+    if let Some(why) = &view.error {
+        return Verdict::Wait(why.clone());
+    }
+    if let Some(holder) = &view.held {
+        return Verdict::Wait(format!("waiting for {holder}"));
+    }
+    let Some(status) = &view.status else {
+        return Verdict::Wait("waiting for the project's containers".to_owned());
+    };
+    let (mut applied, mut warnings, mut pending) =
+        (api::Applied::default(), Vec::new(), Vec::new());
+    let mut bad: Option<Error> = None;
+    for (service, delivery) in &view.delivery {
+        match delivery {
+            Delivery::Absent => {}
+            Delivery::Pending => pending.push(service.as_str()),
+            Delivery::Complete(seq) => applied.delivered.push((service.clone(), *seq)),
+            Delivery::Failed { message, last, .. } if delivery.can_wait() => {
+                warnings.push(format!(
+                    "{service} keeps its last good generation {last}: {message}"
+                ));
+                applied.delivered.push((service.clone(), *last));
+            }
+            Delivery::Failed {
+                reason, message, ..
+            } => {
+                bad.get_or_insert_with(|| {
+                    Error::new(reason, format!("{service} gets nothing: {message}"))
+                });
+            }
+        }
+    }
+    if let Some(bad) = bad {
+        return Verdict::Bad(bad);
+    }
+    if !pending.is_empty() {
+        return Verdict::Wait(format!("delivering to {}", pending.join(", ")));
+    }
+    for service in &status.services {
+        let outdated = service
+            .containers
+            .iter()
+            .filter_map(|c| Some((c.name.clone(), c.outdated.clone()?)));
+        applied.outdated.extend(outdated);
+    }
+    if gate {
+        return Verdict::Good(applied, warnings);
+    }
+    for service in &status.services {
+        let rolled_out = service
+            .conditions
+            .iter()
+            .find(|c| c.kind == api::ConditionKind::RolledOut && !c.status);
+        if let Some(why) = rolled_out {
+            let is_final = matches!(
+                why.reason.as_str(),
+                "RolledBack"
+                    | "NotHealthy"
+                    | "HookFailed"
+                    | "NotSupportedYet"
+                    | "NotMounted"
+                    | "Paused"
+            );
+            return match is_final {
+                true => Verdict::Bad(Error::new(
+                    &why.reason,
+                    format!("{}: {}", service.service, why.message),
+                )),
+                false => Verdict::Wait(format!("{}: {}", service.service, why.message)),
+            };
+        }
+    }
+    match view.settled {
+        true => Verdict::Good(applied, warnings),
+        false => Verdict::Wait("waiting for the last steps".to_owned()),
+    }
+}
