@@ -1,0 +1,129 @@
+//! `docker locket init`: a compose project becomes one of ours, in one step.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::generate::{warn, write};
+use super::schema;
+use crate::compose::ComposeFlags;
+use crate::context::Context;
+use crate::docker::Docker;
+use crate::error::Result;
+use crate::generate::prepare::{Options, Prepared, prepare};
+use crate::user_files::{self, Change};
+
+/// The schema, from the project directory.
+const SCHEMA: &str = ".locket/compose.schema.json";
+/// How an editor's YAML server is told of a schema.
+const MODELINE: &str = "# yaml-language-server:";
+
+/// Arguments of `init`.
+#[derive(Debug, Clone, Args)]
+pub struct InitArgs {
+    #[command(flatten)]
+    compose: ComposeFlags,
+    /// Change the files without asking
+    #[arg(short, long)]
+    yes: bool,
+    /// Add all lines to the compose file itself instead of a file beside it
+    #[arg(long)]
+    inline: bool,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// As `generate`.
+pub async fn run(args: InitArgs, cx: &Context) -> Result<ExitCode> {
+    let docker = Docker::new(&cx.globals, &cx.env, &cx.dir);
+    let options = Options {
+        inline: args.inline,
+        always_gate: true,
+        in_memory: false,
+    };
+    let mut prepared = prepare(
+        &docker,
+        &args.compose,
+        &cx.env,
+        &cx.dir,
+        options,
+        cx.term.color(),
+    )
+    .await?;
+    warn(&prepared, cx);
+    let schema = add_modeline(&mut prepared)?;
+    if let Some(dir) = schema.path.parent() {
+        user_files::directory(dir)?;
+    }
+    write(&prepared, std::slice::from_ref(&schema), args.yes, cx)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Puts the schema's line on top of the first compose file; returns the schema file.
+fn add_modeline(prepared: &mut Prepared) -> Result<Change> {
+    let files = &prepared.loaded.files;
+    let path = files.project_dir.join(SCHEMA);
+    let first = &files.paths[0];
+    let at = match prepared.own.iter().position(|c| &c.path == first) {
+        Some(at) => at,
+        None => {
+            let text = user_files::read(first)?.unwrap_or_default();
+            prepared.own.insert(
+                0,
+                Change {
+                    path: first.clone(),
+                    before: Some(text.clone()),
+                    after: text,
+                },
+            );
+            0
+        }
+    };
+    let change = &mut prepared.own[at];
+    change.after = with_modeline(&change.after, &shown(first, &path));
+    prepared.own.retain(|c| !c.is_empty());
+    Change::of(&path, schema::text(&locket_crds::schema::x_locket()))
+}
+
+/// The schema's path as the compose file names it.
+fn shown(compose: &Path, schema: &Path) -> String {
+    let dir = compose.parent().unwrap_or(Path::new("/"));
+    schema
+        .strip_prefix(dir)
+        .unwrap_or(schema)
+        .display()
+        .to_string()
+}
+
+fn with_modeline(text: &str, schema: &str) -> String {
+    if text.lines().any(|l| l.starts_with(MODELINE)) {
+        return text.to_owned();
+    }
+    let eol = if text.contains("\r\n") { "\r\n" } else { "\n" };
+    format!("{MODELINE} $schema={schema}{eol}{text}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_is_added_once() {
+        let once = with_modeline("services: {}\r\n", SCHEMA);
+        assert_eq!(
+            once,
+            "# yaml-language-server: $schema=.locket/compose.schema.json\r\nservices: {}\r\n"
+        );
+        assert_eq!(with_modeline(&once, SCHEMA), once);
+        assert_eq!(
+            shown(Path::new("/p/c.yaml"), Path::new("/p/.locket/x")),
+            ".locket/x"
+        );
+        assert_eq!(
+            shown(Path::new("/p/a/c.yaml"), Path::new("/p/.locket/x")),
+            "/p/.locket/x"
+        );
+    }
+}

@@ -1,0 +1,347 @@
+//! Reads a project: compose's model, the user's own texts, and what both say together.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use locket_crds::compose::{ModelInput, TemplateFile, check_sources, compile, referenced_files};
+use locket_crds::diag::{Diagnostic, SourceMap};
+use locket_crds::id::ServiceName;
+use locket_crds::item::Item;
+use locket_crds::resolve::resolve;
+use locket_crds::spec::ProjectSpec;
+use locket_crds::yaml::{self, Node, Value};
+
+use super::{ComposeFlags, Files};
+use crate::docker::Docker;
+use crate::error::{CommandError, Result};
+
+/// Longest text of a template file, in bytes.
+const MAX_TEMPLATE: u64 = 1 << 20;
+/// Most files that one entry of `templates` may bring along, and most files that compose files may refer to.
+const MAX_FILES: usize = 256;
+
+/// What is to be read.
+#[derive(Debug, Clone)]
+pub struct Request<'a> {
+    /// The flags that compose gets, besides the files.
+    pub flags: &'a ComposeFlags,
+    /// The files.
+    pub files: &'a Files,
+    /// Services of all profiles, not only of the enabled ones.
+    pub all_profiles: bool,
+}
+
+/// A project that was read.
+pub struct Loaded {
+    /// What it asks for; nothing if there is an error among the diagnostics.
+    pub spec: Option<ProjectSpec>,
+    /// The services' items, names looked up; a service with an error has none.
+    pub items: BTreeMap<ServiceName, Vec<Item>>,
+    /// All problems, in the order of the files.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The texts that they are about.
+    pub sources: SourceMap,
+    /// What else of the model matters.
+    pub extras: ModelExtras,
+    /// The files.
+    pub files: Files,
+}
+
+/// What of the model matters to `generate` and to nobody else.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ModelExtras {
+    /// The volumes, by their key.
+    pub volumes: BTreeMap<String, ModelVolume>,
+    /// `LOCKET_SHIM` of the services that have it.
+    pub shims: BTreeMap<String, String>,
+}
+
+/// What is read of a top-level volume.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ModelVolume {
+    /// Its name on the engine.
+    pub name: String,
+    /// Its driver; empty for the engine's default, which is `local`.
+    pub driver: String,
+    /// `driver_opts.type`.
+    pub kind: String,
+    /// Made by somebody else.
+    pub external: bool,
+}
+
+impl ModelVolume {
+    /// Whether what is written there never reaches a disk.
+    pub fn is_tmpfs(&self) -> bool {
+        matches!(self.driver.as_str(), "" | "local") && self.kind == "tmpfs" && !self.external
+    }
+}
+
+impl Loaded {
+    /// Whether there is an error among the diagnostics.
+    pub fn failed(&self) -> bool {
+        self.spec.is_none() || self.diagnostics.iter().any(Diagnostic::is_error)
+    }
+
+    /// The spec, if nothing is wrong.
+    ///
+    /// # Errors
+    /// All diagnostics, as text with the lines that they are about.
+    pub fn spec(&self, color: bool) -> Result<&ProjectSpec> {
+        match &self.spec {
+            Some(spec) if !self.failed() => Ok(spec),
+            _ => Err(CommandError::diagnostics(self.text(color))),
+        }
+    }
+
+    /// All diagnostics, as text with the lines that they are about.
+    pub fn text(&self, color: bool) -> String {
+        locket_crds::diag::render_text(&self.diagnostics, &self.sources, color)
+    }
+
+    /// Proves that these are the files of the project and gate that compose speaks of.
+    ///
+    /// # Errors
+    /// The user's problem: the files that were found are of another project.
+    pub fn prove(&self, project: &str, gate: &str) -> Result<()> {
+        let Some(spec) = &self.spec else {
+            return Ok(());
+        };
+        let is_gate = spec.model.get(gate).is_some_and(|s| s.provider.is_some());
+        if spec.project.as_str() == project && is_gate {
+            return Ok(());
+        }
+        let files: Vec<String> = self
+            .files
+            .paths
+            .iter()
+            .map(|p| p.display().to_string())
+            .collect();
+        Err(CommandError::user(format!(
+            "{} is not where project {project} with gate {gate} was defined",
+            files.join(", ")
+        ))
+        .hint("name the compose files in the gate: `provider: { type: locket, options: { file: [compose.yaml] } }`"))
+    }
+}
+
+/// Reads a project.
+///
+/// # Errors
+/// Compose cannot be run, or refuses the files for a reason that is none of ours; then its own words are the message.
+/// Problems that we can point at are diagnostics.
+pub async fn load(docker: &Docker, request: &Request<'_>) -> Result<Loaded> {
+    let files = request.files;
+    let sources = sources(files)?;
+    let mut args = vec!["compose".to_owned()];
+    args.extend(request.flags.args(&files.paths));
+    if request.all_profiles {
+        args.push("--profile=*".to_owned());
+    }
+    args.extend(["config", "--no-env-resolution"].map(str::to_owned));
+    let output = docker.output(&args).await?;
+    if !output.status.success() {
+        let diagnostics = check_sources(&sources);
+        if diagnostics.is_empty() {
+            return Err(CommandError::user("compose refuses the project")
+                .because(output.reason().to_owned()));
+        }
+        return Ok(Loaded {
+            spec: None,
+            items: BTreeMap::new(),
+            diagnostics,
+            sources: sources.into_iter().collect(),
+            extras: ModelExtras::default(),
+            files: files.clone(),
+        });
+    }
+    let model = output.text()?;
+    let (spec, mut diagnostics) = compile(&ModelInput {
+        model_yaml: model,
+        sources: &sources,
+        working_dir: &files.project_dir.to_string_lossy(),
+        read_template: &|path| read_template(&files.project_dir, path),
+    });
+    let mut items = BTreeMap::new();
+    if let Some(spec) = &spec {
+        let (found, more) = resolve(spec);
+        items = found;
+        diagnostics.extend(more);
+    }
+    let extras = extras(model);
+    Ok(Loaded {
+        spec,
+        items,
+        diagnostics,
+        sources: sources.into_iter().collect(),
+        extras,
+        files: files.clone(),
+    })
+}
+
+/// The user's texts, those that they include or extend in front of them.
+fn sources(files: &Files) -> Result<Vec<(String, String)>> {
+    let mut out = Vec::new();
+    let mut seen: BTreeSet<PathBuf> = files.paths.iter().cloned().collect();
+    for path in &files.paths {
+        let text = std::fs::read_to_string(path).map_err(|e| {
+            CommandError::user(format!("{} cannot be read", path.display())).because(e)
+        })?;
+        referenced(files, path, &text, &mut seen, &mut out);
+        out.push((files.name(path), text));
+    }
+    Ok(out)
+}
+
+fn referenced(
+    files: &Files,
+    from: &Path,
+    text: &str,
+    seen: &mut BTreeSet<PathBuf>,
+    out: &mut Vec<(String, String)>,
+) {
+    for name in referenced_files(text) {
+        let path = from
+            .parent()
+            .unwrap_or(Path::new("/"))
+            .join(name.trim_start_matches("./"));
+        if seen.len() >= MAX_FILES || !seen.insert(path.clone()) {
+            continue;
+        }
+        // What is remote or named by a variable is not at hand; the reader can do without it.
+        let Ok(text) = std::fs::read_to_string(&path) else {
+            continue;
+        };
+        referenced(files, &path, &text, seen, out);
+        out.push((files.name(&path), text));
+    }
+}
+
+/// A template file, or all files under a directory, sorted.
+fn read_template(base: &Path, name: &str) -> Result<Vec<TemplateFile>, String> {
+    let root = base.join(name);
+    let mut out = Vec::new();
+    let mut left = vec![(root, String::new())];
+    while let Some((path, shown)) = left.pop() {
+        let meta = std::fs::metadata(&path).map_err(|e| clause(&e))?;
+        if meta.is_dir() {
+            for entry in std::fs::read_dir(&path).map_err(|e| clause(&e))? {
+                let entry = entry.map_err(|e| clause(&e))?;
+                let name = entry
+                    .file_name()
+                    .into_string()
+                    .map_err(|_| "a file's name is not UTF-8".to_owned())?;
+                let shown = if shown.is_empty() {
+                    name
+                } else {
+                    format!("{shown}/{name}")
+                };
+                left.push((entry.path(), shown));
+            }
+            continue;
+        }
+        if !meta.is_file() {
+            return Err("it is no regular file".to_owned());
+        }
+        if meta.len() > MAX_TEMPLATE {
+            return Err(format!("it has more than {} KiB", MAX_TEMPLATE >> 10));
+        }
+        if out.len() + left.len() >= MAX_FILES {
+            return Err(format!("it has more than {MAX_FILES} files"));
+        }
+        let bytes = std::fs::read(&path).map_err(|e| clause(&e))?;
+        out.push((
+            shown,
+            String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?,
+        ));
+    }
+    out.sort();
+    Ok(out)
+}
+
+fn clause(e: &std::io::Error) -> String {
+    match e.kind() {
+        std::io::ErrorKind::NotFound => "it is not there".to_owned(),
+        std::io::ErrorKind::PermissionDenied => "it may not be read".to_owned(),
+        _ => "it cannot be read".to_owned(),
+    }
+}
+
+fn extras(model: &str) -> ModelExtras {
+    let Ok(model) = yaml::document(model) else {
+        return ModelExtras::default();
+    };
+    let text = |node: &Node, key: &str| {
+        node.get(key)
+            .and_then(Node::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let entries = |key: &str| match model.get(key).map(|n| &n.value) {
+        Some(Value::Map(all)) => all.as_slice(),
+        _ => &[],
+    };
+    let volume = |e: &yaml::Entry| {
+        let it = ModelVolume {
+            name: text(&e.node, "name"),
+            driver: text(&e.node, "driver"),
+            kind: e
+                .node
+                .get("driver_opts")
+                .map(|o| text(o, "type"))
+                .unwrap_or_default(),
+            external: e
+                .node
+                .get("external")
+                .is_some_and(|x| x.value == Value::Bool(true)),
+        };
+        Some((e.key.clone()?, it))
+    };
+    let shim = |e: &yaml::Entry| {
+        let value = e.node.get("environment")?.get("LOCKET_SHIM")?.as_str()?;
+        Some((e.key.clone()?, value.replace("$$", "$")))
+    };
+    ModelExtras {
+        volumes: entries("volumes").iter().filter_map(volume).collect(),
+        shims: entries("services").iter().filter_map(shim).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_of_templates_is_read_in_order_with_relative_names() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("t/sub")).unwrap();
+        std::fs::write(dir.path().join("t/b"), "B").unwrap();
+        std::fs::write(dir.path().join("t/sub/a"), "A").unwrap();
+        let all = read_template(dir.path(), "./t").unwrap();
+        assert_eq!(
+            all,
+            [
+                ("b".to_owned(), "B".to_owned()),
+                ("sub/a".to_owned(), "A".to_owned())
+            ]
+        );
+        assert_eq!(
+            read_template(dir.path(), "t/b").unwrap(),
+            [(String::new(), "B".to_owned())]
+        );
+        assert_eq!(
+            read_template(dir.path(), "nothing").unwrap_err(),
+            "it is not there"
+        );
+    }
+
+    #[test]
+    fn volumes_of_the_model_are_told_apart() {
+        let text = "services:\n  s: { environment: { LOCKET_SHIM: path=/a$$b } }\nvolumes:\n  a:\n    name: p_a\n    driver: local\n    driver_opts:\n      type: tmpfs\n  b:\n    name: p_b\n";
+        let it = extras(text);
+        assert!(it.volumes["a"].is_tmpfs());
+        assert!(!it.volumes["b"].is_tmpfs());
+        assert_eq!(it.volumes["b"].name, "p_b");
+        assert_eq!(it.shims["s"], "path=/a$b");
+        assert_eq!(extras("services: {}"), ModelExtras::default());
+    }
+}

@@ -1,0 +1,224 @@
+//! Runs the docker CLI. The one place of the plugin that starts processes.
+//!
+//! What the CLI prints may hold interpolated values (`docker compose config`): it is kept in a buffer that is wiped, is
+//! never logged, and of a failure only compose's own words on stderr are told.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+
+use tokio::io::AsyncReadExt;
+use tokio::process::Command;
+use zeroize::Zeroizing;
+
+use crate::endpoint::GlobalFlags;
+use crate::error::{CommandError, Result};
+
+/// The first Compose with provider services.
+const MIN_COMPOSE: (u32, u32) = (2, 36);
+
+/// How the docker CLI is called here.
+#[derive(Debug, Clone)]
+pub struct Docker {
+    globals: GlobalFlags,
+    env: BTreeMap<String, String>,
+    dir: PathBuf,
+}
+
+/// What a run has said.
+pub struct Output {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// Standard output; wiped when dropped.
+    pub stdout: Zeroizing<Vec<u8>>,
+    /// Standard error.
+    pub stderr: String,
+}
+
+impl Output {
+    /// Standard output as text.
+    ///
+    /// # Errors
+    /// Ours: the docker CLI prints UTF-8.
+    pub fn text(&self) -> Result<&str> {
+        std::str::from_utf8(&self.stdout).map_err(|_| {
+            CommandError::internal("the docker CLI has printed something that is not UTF-8")
+        })
+    }
+
+    /// The reason of a failure in the CLI's own words: the last line that is not a log line.
+    pub fn reason(&self) -> &str {
+        let said = |l: &&str| !l.trim().is_empty() && !l.starts_with("time=");
+        self.stderr
+            .lines()
+            .rev()
+            .find(said)
+            .unwrap_or("it says nothing")
+            .trim()
+    }
+}
+
+/// The program: as the docker CLI that started us was called, else `docker`.
+pub fn program(env: &BTreeMap<String, String>) -> OsString {
+    env.get("DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND")
+        .filter(|p| !p.is_empty())
+        .map_or_else(|| "docker".into(), OsString::from)
+}
+
+impl Docker {
+    /// A CLI with these global flags, in this environment and directory.
+    pub fn new(globals: &GlobalFlags, env: &BTreeMap<String, String>, dir: &Path) -> Self {
+        Self {
+            globals: globals.clone(),
+            env: env.clone(),
+            dir: dir.to_owned(),
+        }
+    }
+
+    /// Runs `docker <globals> <args>` to its end. Standard input is empty.
+    ///
+    /// # Errors
+    /// It cannot be started. A bad end is no error here; see [`Output::status`].
+    ///
+    /// # Cancel safety
+    /// The process is killed when the future is dropped.
+    pub async fn output<A: AsRef<OsStr>>(
+        &self,
+        args: impl IntoIterator<Item = A>,
+    ) -> Result<Output> {
+        let mut child = self
+            .command(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|e| self.unstartable(e))?;
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let complaint = async {
+            let mut text = Vec::new();
+            if let Some(mut stderr) = stderr {
+                stderr.read_to_end(&mut text).await?;
+            }
+            Ok::<_, std::io::Error>(text)
+        };
+        let (stdout, stderr, status) = tokio::try_join!(read(stdout), complaint, child.wait())
+            .map_err(|e| {
+                CommandError::internal("the docker CLI's output cannot be read").because(e)
+            })?;
+        Ok(Output {
+            status,
+            stdout,
+            stderr: String::from_utf8_lossy(&stderr).into_owned(),
+        })
+    }
+
+    /// Runs `docker <globals> <args>` with our own standard streams and returns its exit code.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub async fn attached<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Result<u8> {
+        let mut child = self
+            .command(args)
+            .spawn()
+            .map_err(|e| self.unstartable(e))?;
+        // Ctrl-C goes to the whole foreground group: compose stops its containers, and we wait for that.
+        loop {
+            tokio::select! {
+                status = child.wait() => {
+                    let status = status.map_err(|e| CommandError::internal("the docker CLI cannot be waited for").because(e))?;
+                    return Ok(status.code().and_then(|c| u8::try_from(c).ok()).unwrap_or(1));
+                }
+                _ = tokio::signal::ctrl_c() => {}
+            }
+        }
+    }
+
+    /// Refuses a compose that is too old to know providers, or that is not there.
+    ///
+    /// # Errors
+    /// The user's problem, in one line.
+    pub async fn require_compose(&self) -> Result<()> {
+        let output = self.output(["compose", "version", "--short"]).await?;
+        let text = output.text().unwrap_or_default().trim().to_owned();
+        let (major, minor) = MIN_COMPOSE;
+        if !output.status.success() {
+            return Err(CommandError::user(format!(
+                "`docker compose` does not work here: {}",
+                output.reason()
+            ))
+            .hint(format!("install Docker Compose {major}.{minor} or newer")));
+        }
+        match version(&text) {
+            Some(found) if found < MIN_COMPOSE => Err(CommandError::user(format!(
+                "Docker Compose {text} does not know provider services; {major}.{minor} or newer is needed"
+            ))),
+            // A development build may call itself anything.
+            _ => Ok(()),
+        }
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the plugin's one place that starts processes"
+    )]
+    fn command<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Command {
+        let mut command = Command::new(program(&self.env));
+        // What the docker CLI tells its plugin is not meant for a docker CLI that the plugin starts.
+        let env = self
+            .env
+            .iter()
+            .filter(|(name, _)| !name.starts_with("DOCKER_CLI_PLUGIN_"));
+        command
+            .env_clear()
+            .envs(env)
+            .current_dir(&self.dir)
+            .args(self.globals.args())
+            .args(args);
+        command
+    }
+
+    fn unstartable(&self, e: std::io::Error) -> CommandError {
+        CommandError::user(format!(
+            "`{}` cannot be started",
+            program(&self.env).to_string_lossy()
+        ))
+        .because(e)
+    }
+}
+
+/// Reads to the end without leaving copies behind: a buffer that grows is wiped.
+async fn read(from: Option<tokio::process::ChildStdout>) -> std::io::Result<Zeroizing<Vec<u8>>> {
+    let mut all = Zeroizing::new(Vec::with_capacity(64 << 10));
+    let Some(mut from) = from else { return Ok(all) };
+    loop {
+        if all.len() == all.capacity() {
+            let mut larger = Zeroizing::new(Vec::with_capacity(all.capacity() * 2));
+            larger.extend_from_slice(&all);
+            all = larger;
+        }
+        if from.read_buf(&mut *all).await? == 0 {
+            return Ok(all);
+        }
+    }
+}
+
+/// `2.40.3-3`, `v2.36.0-desktop.1`: the first two numbers.
+fn version(text: &str) -> Option<(u32, u32)> {
+    let mut parts = text.trim_start_matches('v').split(['.', '-', '+']);
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_by_their_first_two_numbers() {
+        assert_eq!(version("2.40.3-3"), Some((2, 40)));
+        assert_eq!(version("v5.0.0-rc1"), Some((5, 0)));
+        assert!(version("2.9.0").unwrap() < MIN_COMPOSE);
+        assert_eq!(version("dev"), None);
+    }
+}

@@ -1,0 +1,225 @@
+//! The one module that writes the user's own files.
+//!
+//! # Guarantees
+//! - A file is replaced as a whole: written beside, synced, renamed. Its mode stays, and its owner where that is allowed;
+//!   a symbolic link stays one.
+//! - Nothing is written over a file that has changed since it was read.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the module of the plugin that writes the user's own files"
+)]
+
+mod diff;
+
+use std::fs::{self, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::error::{CommandError, Result};
+
+/// A file as it is and as it shall be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The file.
+    pub path: PathBuf,
+    /// Its text; `None`: it is not there.
+    pub before: Option<String>,
+    /// Its text afterwards.
+    pub after: String,
+}
+
+impl Change {
+    /// A change of what is there now.
+    ///
+    /// # Errors
+    /// The file is there and cannot be read.
+    pub fn of(path: &Path, after: String) -> Result<Self> {
+        Ok(Self {
+            path: path.to_owned(),
+            before: read(path)?,
+            after,
+        })
+    }
+
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.before.as_deref() == Some(self.after.as_str())
+    }
+
+    /// The lines that go and come, under this name, as `diff -U0` shows them. Lines that stay are not shown: they may
+    /// hold what is nobody's business.
+    pub fn diff(&self, name: &str, color: bool) -> String {
+        diff::unified(name, self.before.as_deref(), &self.after, color)
+    }
+
+    /// Does it.
+    ///
+    /// # Errors
+    /// The user's problem: the file has changed meanwhile, or may not be written.
+    pub fn write(&self) -> Result<()> {
+        if self.is_empty() {
+            return Ok(());
+        }
+        if read(&self.path)? != self.before {
+            return Err(CommandError::user(format!(
+                "{} has changed meanwhile; nothing was written",
+                self.path.display()
+            )));
+        }
+        replace(&self.path, &self.after).map_err(|e| {
+            CommandError::user(format!("{} cannot be written", self.path.display())).because(e)
+        })
+    }
+}
+
+/// The text of a file; `None` if it is not there.
+///
+/// # Errors
+/// It cannot be read.
+pub fn read(path: &Path) -> Result<Option<String>> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(CommandError::user(format!("{} cannot be read", path.display())).because(e)),
+    }
+}
+
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let old = fs::metadata(&path).ok();
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let aside = path.with_file_name(format!(".{name}.locket-{}", std::process::id()));
+    let written = (|| {
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&aside)?;
+        file.write_all(text.as_bytes())?;
+        let mode = old.as_ref().map_or(0o644, |m| m.mode() & 0o7777);
+        if let Some(old) = &old {
+            // Only root can give a file away; for everybody else the new file is theirs, as with any editor.
+            let _ = std::os::unix::fs::fchown(&file, Some(old.uid()), Some(old.gid()));
+        }
+        file.set_permissions(Permissions::from_mode(mode))?;
+        file.sync_all()?;
+        fs::rename(&aside, &path)
+    })();
+    if written.is_err() {
+        let _ = fs::remove_file(&aside);
+    }
+    written
+}
+
+/// Makes a directory (and those above it) if it is not there.
+///
+/// # Errors
+/// It cannot be made.
+pub fn directory(path: &Path) -> Result<()> {
+    fs::create_dir_all(path)
+        .map_err(|e| CommandError::user(format!("{} cannot be made", path.display())).because(e))
+}
+
+/// A directory that only we can look into, with one file in it; both go when this is dropped.
+#[derive(Debug)]
+pub struct Private {
+    dir: PathBuf,
+    file: PathBuf,
+}
+
+impl Private {
+    /// Makes it under a directory for temporary things.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn new(under: &Path, name: &str, text: &str) -> Result<Self> {
+        let failed = |e: io::Error| {
+            CommandError::user(format!("no file can be made in {}", under.display())).because(e)
+        };
+        for attempt in 0..1000 {
+            let dir = under.join(format!("locket-{}-{attempt}", std::process::id()));
+            match std::os::unix::fs::DirBuilderExt::mode(&mut fs::DirBuilder::new(), 0o700)
+                .create(&dir)
+            {
+                Ok(()) => {}
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
+                Err(e) => return Err(failed(e)),
+            }
+            let it = Self {
+                file: dir.join(name),
+                dir,
+            };
+            replace(&it.file, text).map_err(failed)?;
+            return Ok(it);
+        }
+        Err(failed(io::ErrorKind::AlreadyExists.into()))
+    }
+
+    /// The file.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+}
+
+impl Drop for Private {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.file);
+        let _ = fs::remove_dir(&self.dir);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mode_and_link_of_a_file_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, link) = (
+            dir.path().join("real.yaml"),
+            dir.path().join("compose.yaml"),
+        );
+        fs::write(&file, "a\n").unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
+        std::os::unix::fs::symlink("real.yaml", &link).unwrap();
+        Change::of(&link, "b\n".to_owned())
+            .unwrap()
+            .write()
+            .unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "b\n");
+        assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o640);
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(
+            fs::read_dir(dir.path()).unwrap().count(),
+            2,
+            "nothing is left beside it"
+        );
+    }
+
+    #[test]
+    fn a_file_that_has_changed_meanwhile_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("f");
+        let change = Change::of(&file, "ours\n".to_owned()).unwrap();
+        fs::write(&file, "theirs\n").unwrap();
+        assert!(
+            change
+                .write()
+                .unwrap_err()
+                .message
+                .contains("has changed meanwhile")
+        );
+        assert_eq!(fs::read_to_string(&file).unwrap(), "theirs\n");
+    }
+
+    #[test]
+    fn a_private_file_is_gone_afterwards() {
+        let dir = tempfile::tempdir().unwrap();
+        let it = Private::new(dir.path(), "x.yaml", "text").unwrap();
+        assert_eq!(fs::metadata(&it.dir).unwrap().mode() & 0o777, 0o700);
+        assert_eq!(fs::read_to_string(it.file()).unwrap(), "text");
+        drop(it);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+}
