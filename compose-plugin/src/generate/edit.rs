@@ -114,6 +114,27 @@ impl<'a> Doc<'a> {
         }
     }
 
+    /// Adds a list to the mapping that is the value of an entry: an item a line, if the mapping is in block style.
+    pub(super) fn add_list(
+        &self,
+        of: &Entry,
+        key: &str,
+        items: &[String],
+        after: &[&str],
+    ) -> Result<String> {
+        let start = of.node.defined.start;
+        let block = matches!(of.node.value, Value::Map(_)) && !self.text[start..].starts_with('{');
+        if alias(of).is_some() || !block {
+            return self.add_key(of, key, &scalar::list(items.iter().cloned()), after);
+        }
+        let (indent, eol) = (self.indent(start)?, self.eol(of.at.start));
+        let lines: String = items
+            .iter()
+            .map(|item| format!("{eol}{indent}  - {item}"))
+            .collect();
+        self.add_line(of, &format!("{indent}{key}:{lines}"), after)
+    }
+
     /// Adds `key: value` to the mapping that is the value of an entry; after one of these keys, if it can be.
     pub(super) fn add_key(
         &self,
@@ -127,8 +148,14 @@ impl<'a> Doc<'a> {
             let name = &self.text[alias.clone()];
             return Ok(self.replaced(alias, &format!("{{ <<: {name}, {line} }}")));
         }
-        let entries = match &node.value {
-            Value::Map(entries) => entries,
+        match &node.value {
+            Value::Map(_) if self.text[node.defined.start..].starts_with('{') => {
+                Ok(self.into_flow(node.defined.start, &line, '}'))
+            }
+            Value::Map(_) => {
+                let indent = self.indent(node.defined.start)?;
+                self.add_line(of, &format!("{indent}{line}"), after)
+            }
             Value::Null
                 if self.text[of.at.end..]
                     .trim_start_matches(' ')
@@ -136,26 +163,25 @@ impl<'a> Doc<'a> {
             {
                 let indent = self.indent(of.at.start)?;
                 let rest = &self.text[of.at.end..self.line_end(of.at.end)];
-                if rest
-                    .trim_start_matches([' ', ':'])
-                    .trim_end()
-                    .split('#')
-                    .next()
-                    .is_some_and(|w| !w.trim().is_empty())
-                {
+                let written = rest.trim_start_matches([' ', ':']).trim_end();
+                // `null` and `~` would stand in the way.
+                if !(written.is_empty() || written.starts_with('#')) {
                     return Err(self.unusual(of.at.start));
                 }
-                return Ok(self.line_after(of.at.start, &format!("{indent}  {line}")));
+                Ok(self.line_after(of.at.start, &format!("{indent}  {line}")))
             }
-            _ => return Err(self.unusual(of.at.start)),
-        };
-        if self.text[node.defined.start..].starts_with('{') {
-            return Ok(self.into_flow(node.defined.start, &line, '}'));
+            _ => Err(self.unusual(of.at.start)),
         }
-        let indent = self.indent(node.defined.start)?;
-        let own = |e: &&Entry| {
-            e.at.start >= node.defined.start && self.indent(e.at.start).ok() == Some(indent)
+    }
+
+    /// Adds a line to a mapping in block style: below one of these keys, if that is a line of its own, else on top.
+    fn add_line(&self, of: &Entry, line: &str, after: &[&str]) -> Result<String> {
+        let Value::Map(entries) = &of.node.value else {
+            return Err(self.unusual(of.at.start));
         };
+        let start = of.node.defined.start;
+        let indent = self.indent(start)?;
+        let own = |e: &&Entry| e.at.start >= start && self.indent(e.at.start).ok() == Some(indent);
         let simple = |e: &&Entry| {
             let line = e.at.start..self.line_end(e.at.start);
             let scalar = !matches!(e.node.value, Value::List(_) | Value::Map(_) | Value::Null);
@@ -170,10 +196,10 @@ impl<'a> Doc<'a> {
                 .filter(own)
                 .find(|e| e.key.as_deref() == Some(*key))
         });
-        if let Some(it) = found.filter(simple) {
-            return Ok(self.line_after(it.at.start, &format!("{indent}{line}")));
+        match found.filter(simple) {
+            Some(it) => Ok(self.line_after(it.at.start, line)),
+            None => self.first_line(of, line),
         }
-        self.first_line(of, &format!("{indent}{line}"))
     }
 
     /// Adds an item to the list that is the value of an entry.
@@ -184,7 +210,14 @@ impl<'a> Doc<'a> {
                 Ok(self.into_flow(start, item, ']'))
             }
             Value::List(_) => {
-                let indent = self.indent(start)?;
+                // A list at its key's own indentation begins, for the reader, behind its first dash.
+                let line = &self.text[self.line_start(start)..start];
+                let dash = if line.trim_start_matches(' ').starts_with('-') {
+                    self.line_start(start) + line.len() - line.trim_start_matches(' ').len()
+                } else {
+                    start
+                };
+                let indent = self.indent(dash)?;
                 self.first_line(of, &format!("{indent}- {item}"))
             }
             _ => Err(self.unusual(of.at.start)),

@@ -14,18 +14,23 @@ const AFTER: [&str; 4] = ["depends_on", "image", "build", "container_name"];
 /// # Errors
 /// It does not define the service, or does so in an unusual way.
 pub fn with_service(text: &str, name: &str, it: &Service) -> Result<String, EditError> {
-    let [shim, own] = document::mounts(name, it);
-    let mut text = with_key(text, name, "init", "true", |node| {
-        node.value == Value::Bool(true)
-    })?;
-    text = with_mount(&text, name, INIT, &shim)?;
-    text = with_mount(&text, name, &it.path, &own)?;
-    if let Some(shim) = &it.shim {
-        text = with_variable(&text, name, &document::shim_value(shim))?;
+    let mut text = text.to_owned();
+    // Each goes to the top, so the last one comes first.
+    for (target, mount) in [it.path.as_str(), INIT]
+        .into_iter()
+        .zip(document::mounts(name, it).into_iter().rev())
+    {
+        text = with_mount(&text, name, target, &mount)?;
     }
     if let Some(check) = &it.check {
         text = with_check(&text, name, &document::test(check))?;
     }
+    if let Some(shim) = &it.shim {
+        text = with_variable(&text, name, &document::shim_value(shim))?;
+    }
+    text = with_key(&text, name, "init", "true", |node| {
+        node.value == Value::Bool(true)
+    })?;
     with_volumes(&text, name)
 }
 
@@ -60,7 +65,7 @@ fn with_mount(text: &str, name: &str, target: &str, mount: &str) -> Result<Strin
     let service = doc.find(&["services", name])?;
     let after = match service.node.entry("volumes") {
         Some(it) if mounted(&it.node) => return Ok(text.to_owned()),
-        None => doc.add_key(service, "volumes", &format!("[{mount}]"), &AFTER)?,
+        None => doc.add_list(service, "volumes", &[mount.to_owned()], &AFTER)?,
         Some(it) if alias(service).is_some() || !is_own(&service.node, it) => {
             let value = flow_with(&it.node, mount, ("", "")).ok_or(EditError::Unreadable)?;
             doc.add_key(service, "volumes", &value, &AFTER)?
@@ -171,7 +176,7 @@ fn with_check(text: &str, name: &str, test: &str) -> Result<String, EditError> {
 fn with_volumes(text: &str, name: &str) -> Result<String, EditError> {
     let mut text = text.to_owned();
     let name = name.to_owned();
-    for (key, value) in document::volumes(std::iter::once(&name)) {
+    for (key, value) in document::volumes(std::iter::once(&name)).into_iter().rev() {
         let plain = if key == scalar(&volume_of(&name)) {
             volume_of(&name)
         } else {

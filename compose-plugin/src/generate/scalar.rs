@@ -14,10 +14,10 @@ pub(super) fn scalar(text: &str) -> String {
     let word = WORDS.iter().any(|w| text.eq_ignore_ascii_case(w));
     // `-x` and `--x` are text, `-1` and `- x` are not.
     let rest = text.trim_start_matches('-');
-    let option = text == "--"
-        || (rest.starts_with(|c: char| c.is_ascii_alphabetic()) && text.len() - rest.len() <= 2);
-    if text == "--" || ((option || text.starts_with(begins)) && text.chars().all(harmless) && !word)
-    {
+    let dashes = text.len() - rest.len();
+    let option =
+        text == "--" || (dashes <= 2 && rest.starts_with(|c: char| c.is_ascii_alphabetic()));
+    if (option || text.starts_with(begins)) && text.chars().all(harmless) && !word {
         return text.to_owned();
     }
     quoted(text)
