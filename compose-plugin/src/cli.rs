@@ -1,0 +1,120 @@
+//! The command line: what there is, and how a command ends.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::cmd::{check, generate, init, schema, secret, up};
+use crate::context::{Context, Surroundings};
+use crate::endpoint::GlobalFlags;
+use crate::error::{CommandError, Kind, Result};
+
+/// Secrets for Docker Compose: which service gets which secret, and containers that stay in agreement with that
+#[derive(Debug, Parser)]
+#[command(
+    name = "locket",
+    version,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    disable_help_subcommand = true
+)]
+pub struct Cli {
+    /// The program for containers, where the engine's architecture is another than this machine's
+    #[arg(long, global = true, value_name = "FILE")]
+    image: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a compose project one of locket's: gate, mounts, schema line
+    Init(init::InitArgs),
+    /// Write what the project's services need for their secrets to arrive
+    Generate(generate::GenerateArgs),
+    /// Look for mistakes in the compose files
+    Check(check::CheckArgs),
+    /// `docker compose up` with what `generate` would write, in memory
+    Up(up::UpArgs),
+    /// The built-in encrypted store
+    Secret(secret::SecretArgs),
+    /// Print the JSON Schema of x-locket, or of locket.yaml
+    Schema(schema::SchemaArgs),
+}
+
+/// Runs the command line. `plugin`: the docker CLI has started us, and its own flags and our name come first.
+pub fn main(plugin: bool, words: Vec<String>, surroundings: Surroundings) -> ExitCode {
+    let (globals, rest) = GlobalFlags::take(&words);
+    let rest = match rest.split_first() {
+        Some((first, rest)) if first == "locket" => rest,
+        _ => rest,
+    };
+    // The docker CLI takes its own flags after a plugin's name, too.
+    let (more, rest) = GlobalFlags::take(rest);
+    let name = if plugin { "docker locket" } else { "locket" };
+    let argv = std::iter::once(name.to_owned()).chain(rest.iter().cloned());
+    let cli = match Cli::try_parse_from(argv) {
+        Ok(cli) => cli,
+        Err(e) => {
+            // Nobody may be listening any more.
+            let _ = e.print();
+            return if e.use_stderr() {
+                ExitCode::from(1)
+            } else {
+                ExitCode::SUCCESS
+            };
+        }
+    };
+    let cx = Context::new(surroundings, more.or(&globals), cli.image);
+    let runtime = match runtime(&cli.command) {
+        Ok(runtime) => runtime,
+        Err(e) => {
+            cx.term
+                .error(&CommandError::internal("no threads can be started").because(e));
+            return ExitCode::from(2);
+        }
+    };
+    let end = runtime.block_on(run(cli.command, &cx));
+    // A prompt or a read that nobody answers any more must not keep the process.
+    runtime.shutdown_background();
+    match end {
+        Ok(code) => code,
+        Err(e) => {
+            cx.term.error(&e);
+            ExitCode::from(match e.kind {
+                Kind::User => 1,
+                Kind::Internal => 2,
+            })
+        }
+    }
+}
+
+fn runtime(_: &Command) -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+}
+
+async fn run(command: Command, cx: &Context) -> Result<ExitCode> {
+    match command {
+        Command::Init(args) => init::run(args, cx).await,
+        Command::Generate(args) => generate::run(args, cx).await,
+        Command::Check(args) => check::run(args, cx).await,
+        Command::Up(args) => up::run(args, cx).await,
+        Command::Secret(args) => secret::run(args, cx).await,
+        Command::Schema(args) => schema::run(args, cx).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,108 @@
+//! `secret set`: where a value comes from. It is taken byte for byte.
+
+use std::io::{self, Read as _};
+use std::path::PathBuf;
+
+use clap::Args;
+use locket_provider::SecretValue;
+use zeroize::Zeroizing;
+
+use super::changed;
+use super::name::Folder;
+use crate::compose::ComposeFlags;
+use crate::config::store_error;
+use crate::context::Context;
+use crate::error::{CommandError, Result};
+
+/// More than a secret may have: what is read beyond it is only refused.
+const LIMIT: u64 = (1 << 20) + 1;
+
+/// Arguments of `set`.
+#[derive(Debug, Clone, Args)]
+pub struct SetArgs {
+    /// NAME in a project's folder, else PROJECT/NAME or /NAME
+    name: String,
+    /// The value itself; it stays in the shell's history and can be seen by others while this runs
+    #[arg(conflicts_with = "file")]
+    value: Option<String>,
+    /// A file that holds the value; `-` is standard input
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// A bad name, a value that cannot be read or is too large, a store that cannot be written.
+pub async fn run(args: SetArgs, flags: &ComposeFlags, cx: &Context) -> Result<()> {
+    let resolved = Folder::read(cx, flags, &args.name)
+        .await?
+        .resolve(&args.name)?;
+    if let Some(warning) = &resolved.warning {
+        cx.term.warn(warning);
+    }
+    let value = value(args.value, args.file, &resolved.name.to_string(), cx)?;
+    let store = cx.store().await?;
+    let before = store.history(resolved.name.as_str()).await.ok();
+    let info = store
+        .set(resolved.name.as_str(), &value)
+        .await
+        .map_err(store_error)?;
+    changed(
+        cx,
+        &resolved.name,
+        before.as_ref().and_then(|all| all.first()),
+        &info,
+    );
+    Ok(())
+}
+
+fn value(
+    argument: Option<String>,
+    file: Option<PathBuf>,
+    name: &str,
+    cx: &Context,
+) -> Result<SecretValue> {
+    if let Some(text) = argument {
+        cx.term.warn(
+            "a value among the arguments stays in the shell's history; give it on standard input",
+        );
+        return Ok(SecretValue::new(text.into_bytes()));
+    }
+    match file {
+        Some(path) if path.as_os_str() != "-" => {
+            let path = cx.dir.join(path);
+            let file = std::fs::File::open(&path);
+            let read = file.and_then(all);
+            read.map_err(|e| {
+                CommandError::user(format!("{} cannot be read", path.display())).because(e)
+            })
+        }
+        None if cx.term.is_tty() => prompt(name),
+        _ => all(io::stdin().lock())
+            .map_err(|e| CommandError::user("standard input cannot be read").because(e)),
+    }
+}
+
+/// Everything, without copies that stay behind: the buffer has its final size from the start.
+fn all(from: impl io::Read) -> io::Result<SecretValue> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(2 << 20));
+    from.take(LIMIT).read_to_end(&mut bytes)?;
+    Ok(SecretValue::new(std::mem::take(&mut *bytes)))
+}
+
+/// Asks twice: what is typed blindly is easily mistyped.
+fn prompt(name: &str) -> Result<SecretValue> {
+    let ask = |question: String| {
+        let answer = rpassword::prompt_password(question).map(Zeroizing::new);
+        answer.map_err(|e| CommandError::user("nothing was typed").because(e))
+    };
+    let (mut first, second) = (
+        ask(format!("Value of {name}: "))?,
+        ask("The same again: ".to_owned())?,
+    );
+    if first != second {
+        return Err(CommandError::user("the two values differ; nothing was set"));
+    }
+    Ok(SecretValue::new(std::mem::take(&mut *first).into_bytes()))
+}

@@ -1,0 +1,171 @@
+//! Which project a command is about, and what its compose files say.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use locket_crds::id::{ProjectName, ServiceName};
+use locket_crds::item::{Content, Item};
+use locket_crds::reference::SecretRef;
+use locket_crds::spec::Operand;
+use serde::Deserialize;
+
+use crate::compose::{self, ComposeFlags, Files, Loaded, Request, files};
+use crate::context::Context;
+use crate::error::{CommandError, Result};
+
+/// `-p`, for commands that need nothing else of the compose files.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct ProjectFlag {
+    /// Project name, instead of the current folder's
+    #[arg(short, long = "project-name", value_name = "NAME")]
+    pub project: Option<String>,
+}
+
+impl ProjectFlag {
+    /// As compose's own flags.
+    pub fn compose(&self) -> ComposeFlags {
+        ComposeFlags {
+            project_name: self.project.clone(),
+            ..ComposeFlags::default()
+        }
+    }
+}
+
+/// The files of the project that is meant; nothing where there is none.
+///
+/// # Errors
+/// Files were named and are not there.
+pub fn files(cx: &Context, flags: &ComposeFlags) -> Result<Option<Files>> {
+    match files::find(flags, &cx.env, &cx.dir) {
+        Ok(found) => Ok(Some(found)),
+        Err(e)
+            if !flags.file.is_empty()
+                || cx.env.get("COMPOSE_FILE").is_some_and(|f| !f.is_empty()) =>
+        {
+            Err(e)
+        }
+        Err(_) => Ok(None),
+    }
+}
+
+/// The name of the project that is meant, in compose's order: `-p`, `COMPOSE_PROJECT_NAME`, what compose makes of the files.
+///
+/// # Errors
+/// Files were named and are not there. That there is no project is none.
+pub async fn name(cx: &Context, flags: &ComposeFlags) -> Result<Option<ProjectName>> {
+    let said = flags
+        .project_name
+        .as_ref()
+        .or_else(|| cx.env.get("COMPOSE_PROJECT_NAME"));
+    if let Some(name) = said.filter(|name| !name.is_empty()) {
+        return Ok(Some(name.as_str().into()));
+    }
+    let Some(files) = files(cx, flags)? else {
+        return Ok(None);
+    };
+    Ok(Some(name_of(cx, flags, &files).await))
+}
+
+async fn name_of(cx: &Context, flags: &ComposeFlags, files: &Files) -> ProjectName {
+    #[derive(Deserialize)]
+    struct Model {
+        name: String,
+    }
+    let mut args = vec!["compose".to_owned()];
+    args.extend(flags.args(&files.paths));
+    args.extend(["config", "--no-env-resolution", "--format", "json"].map(str::to_owned));
+    let model = match cx.docker().output(&args).await {
+        Ok(output) if output.status.success() => {
+            serde_json::from_slice::<Model>(&output.stdout).ok()
+        }
+        _ => None,
+    };
+    model
+        .map_or_else(|| folder_name(&files.project_dir), |model| model.name)
+        .into()
+}
+
+/// The same, and there must be one.
+///
+/// # Errors
+/// There is none here.
+pub async fn needed(cx: &Context, flags: &ComposeFlags) -> Result<ProjectName> {
+    name(cx, flags).await?.ok_or_else(|| {
+        CommandError::user("no compose project is here")
+            .hint("name one with `-p NAME`, or run this in the project's folder")
+    })
+}
+
+/// As compose names a project after its folder.
+fn folder_name(dir: &Path) -> String {
+    let name = dir
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .to_lowercase();
+    let kept: String = name
+        .chars()
+        .filter(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_'))
+        .collect();
+    kept.trim_start_matches(['-', '_']).to_owned()
+}
+
+/// Reads the project of the current folder.
+///
+/// # Errors
+/// There is none, or compose refuses it.
+pub async fn load(cx: &Context, flags: &ComposeFlags) -> Result<Loaded> {
+    let files = files::find(flags, &cx.env, &cx.dir)?;
+    compose::load(
+        &cx.docker(),
+        &Request {
+            flags,
+            files: &files,
+            all_profiles: true,
+        },
+    )
+    .await
+}
+
+/// Where relative paths of the project begin; the current folder if there is no project.
+pub fn base(cx: &Context, flags: &ComposeFlags) -> PathBuf {
+    files(cx, flags)
+        .ok()
+        .flatten()
+        .map_or_else(|| cx.dir.clone(), |files| files.project_dir)
+}
+
+/// Every reference that services use.
+pub fn references(items: &BTreeMap<ServiceName, Vec<Item>>) -> BTreeSet<SecretRef> {
+    let mut out = BTreeSet::new();
+    for item in items.values().flatten() {
+        match &item.content {
+            Content::Secret(input) => out.extend([input.reference.clone()]),
+            Content::Template { template, names } => {
+                out.extend(names.values().map(|input| input.reference.clone()));
+                out.extend(template.operands().filter_map(|operand| match operand {
+                    Operand::Ref(reference) => Some(reference.clone()),
+                    Operand::Name(_) => None,
+                }));
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_named_as_compose_names_it() {
+        for (dir, name) in [
+            ("/srv/My Shop", "myshop"),
+            ("/a/_x-1", "x-1"),
+            ("/a/b.c", "bc"),
+            ("/", ""),
+        ] {
+            assert_eq!(folder_name(Path::new(dir)), name, "{dir}");
+        }
+    }
+}

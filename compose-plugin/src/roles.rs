@@ -1,0 +1,141 @@
+//! Which of its roles this program plays, and the roles that need nothing set up.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Write};
+use std::net::Shutdown;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::ExitCode;
+
+use crate::context::{Surroundings, socket_path};
+use crate::{cli, gate};
+
+/// The name under which the engine starts PID 1 of a container with `init: true`.
+const SHIM: &str = "docker-init";
+/// Where the volume `locket-state` is mounted in the store's container.
+const STORE: &str = "/s";
+
+/// Plays the role that name and first argument name. What runs inside containers comes first and sets nothing up.
+pub fn dispatch(argv: Vec<OsString>) -> ExitCode {
+    let name = argv
+        .first()
+        .map(Path::new)
+        .and_then(Path::file_name)
+        .unwrap_or_default();
+    if name == SHIM {
+        return ExitCode::from(70);
+    }
+    let first = argv
+        .get(1)
+        .map(OsString::as_os_str)
+        .and_then(OsStr::to_str)
+        .unwrap_or_default();
+    match first {
+        "anchor" => locket_delivery::anchor::idle(),
+        "anchor-session" => locket_delivery::session::run(),
+        "store" => told(locket_providers::local::session::idle(Path::new(STORE))),
+        "store-session" => told(store_session()),
+        "api" => told(bridge(&socket_path(&Surroundings::take().env))),
+        "--version" | "-V" => told(say(concat!("locket ", env!("CARGO_PKG_VERSION")))),
+        "docker-cli-plugin-metadata" => told(say(METADATA)),
+        _ => {
+            quiet_panics();
+            // Chosen once: the other crates leave it to the process. It fails only if it was chosen already.
+            let _ = rustls::crypto::ring::default_provider().install_default();
+            let words = argv
+                .iter()
+                .skip(1)
+                .map(|w| w.to_string_lossy().into_owned())
+                .collect();
+            match first {
+                "compose" => gate::main(words, Surroundings::take()),
+                _ => cli::main(name == "docker-locket", words, Surroundings::take()),
+            }
+        }
+    }
+}
+
+/// What the docker CLI wants to know of a plugin: <https://github.com/docker/cli/blob/master/cli-plugins/metadata/metadata.go>.
+const METADATA: &str = concat!(
+    r#"{"SchemaVersion":"0.1.0","Vendor":"Locket","Version":""#,
+    env!("CARGO_PKG_VERSION"),
+    r#"","ShortDescription":"Secrets for Docker Compose"}"#
+);
+
+fn say(line: &str) -> io::Result<()> {
+    match writeln!(io::stdout(), "{line}") {
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}
+
+fn told(end: io::Result<()>) -> ExitCode {
+    match end {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            // Nobody may be listening any more.
+            let _ = writeln!(io::stderr(), "{e}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A panic's own text may quote what was at hand: only the place is told, and nothing on standard output.
+fn quiet_panics() {
+    std::panic::set_hook(Box::new(|info| {
+        let place = info.location().map(ToString::to_string).unwrap_or_default();
+        // Nobody may be listening any more.
+        let _ = writeln!(
+            io::stderr(),
+            "locket has failed at {place}; please report this"
+        );
+    }));
+}
+
+/// Standard input and output as they are: the buffer of `std::io::Stdin` would keep a copy of values.
+fn streams() -> io::Result<(File, File)> {
+    let own = |fd: io::Result<std::os::fd::OwnedFd>| fd.map(File::from);
+    Ok((
+        own(io::stdin().as_fd().try_clone_to_owned())?,
+        own(io::stdout().as_fd().try_clone_to_owned())?,
+    ))
+}
+
+fn store_session() -> io::Result<()> {
+    // No dump of a process that has values in it; best effort.
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+    let (input, output) = streams()?;
+    locket_providers::local::session::serve(Path::new(STORE), input, output)
+}
+
+/// Joins standard input and output with the controller's socket: how a controller in a container is reached.
+fn bridge(socket: &Path) -> io::Result<()> {
+    let stream = UnixStream::connect(socket)?;
+    let (mut input, mut output) = streams()?;
+    let mut to = stream.try_clone()?;
+    std::thread::spawn(move || {
+        // Its end is told to the other side; what comes back from there ends this process.
+        let _ = io::copy(&mut input, &mut to);
+        let _ = to.shutdown(Shutdown::Write);
+    });
+    let mut from = stream;
+    match io::copy(&mut from, &mut output) {
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.map(drop),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_plugin_metadata_is_what_docker_reads() {
+        let it: serde_json::Value = serde_json::from_str(METADATA).unwrap();
+        assert_eq!(it["SchemaVersion"], "0.1.0");
+        assert_eq!(it["Version"], env!("CARGO_PKG_VERSION"));
+        assert!(!it["Vendor"].as_str().unwrap().is_empty());
+    }
+}
