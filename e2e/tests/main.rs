@@ -9,6 +9,7 @@ mod scenarios {
     mod binary;
     mod compose;
     mod controller;
+    mod generate;
     mod reach;
     mod recovery;
     mod refused;

@@ -150,8 +150,13 @@ fn check(prepared: &Prepared, cx: &Context) -> Result<ExitCode> {
         cx.term.info("everything is there");
         return Ok(ExitCode::SUCCESS);
     }
+    let verb = if differing.len() == 1 {
+        "differs"
+    } else {
+        "differ"
+    };
     Err(CommandError::user(format!(
-        "{} differs from what the project needs",
+        "{} {verb} from what the project needs",
         differing.join(", ")
     ))
     .hint("run `docker locket generate`"))

@@ -166,6 +166,7 @@ pub async fn load(docker: &Docker, request: &Request<'_>) -> Result<Loaded> {
         let (found, more) = resolve(spec);
         items = found;
         diagnostics.extend(more);
+        diagnostics.extend(super::overlap::overlaps(spec));
     }
     let extras = extras(model);
     Ok(Loaded {

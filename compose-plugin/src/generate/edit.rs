@@ -182,21 +182,19 @@ impl<'a> Doc<'a> {
         let start = of.node.defined.start;
         let indent = self.indent(start)?;
         let own = |e: &&Entry| e.at.start >= start && self.indent(e.at.start).ok() == Some(indent);
+        // On one line, with its value: what is put below it does not fall into it.
         let simple = |e: &&Entry| {
-            let line = e.at.start..self.line_end(e.at.start);
-            let scalar = !matches!(e.node.value, Value::List(_) | Value::Map(_) | Value::Null);
-            scalar
-                && line.contains(&e.node.used.start)
-                && e.node.used.end <= line.end
+            let end = alias(e).map_or_else(|| self.end(&e.node).ok(), |at| Some(at.end));
+            let line = e.at.start..=self.line_end(e.at.start);
+            e.node.value != Value::Null
                 && !self.is_block(e)
+                && end.is_some_and(|end| line.contains(&end))
         };
-        let found = after.iter().find_map(|key| {
-            entries
-                .iter()
-                .filter(own)
-                .find(|e| e.key.as_deref() == Some(*key))
+        let mut found = after.iter().filter_map(|key| {
+            let mut all = entries.iter().filter(own);
+            all.find(|e| e.key.as_deref() == Some(*key)).filter(simple)
         });
-        match found.filter(simple) {
+        match found.next() {
             Some(it) => Ok(self.line_after(it.at.start, line)),
             None => self.first_line(of, line),
         }

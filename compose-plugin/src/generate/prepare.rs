@@ -75,7 +75,8 @@ pub async fn prepare(
     } else {
         Raw::default()
     };
-    let checks = images::look_up(docker, &images::wanted(spec, &raw)).await;
+    let images = images::wanted(spec, &raw);
+    let checks = images::look_up(docker, &images).await;
     let missing = sufficient(spec, &loaded.extras);
     let mut wanted = additions(spec, &raw, &checks);
     // What the user's own file has in full, by hand or by an earlier `--inline`, is not written twice.
@@ -89,7 +90,7 @@ pub async fn prepare(
         .retain(|name, _| lacking.contains(name.as_str()));
     let place = place(&all);
     let before = user_files::read(place.path())?;
-    keep_checks(&mut wanted, &checks, before.as_deref());
+    let unknown = keep_checks(&mut wanted, &images, &checks, before.as_deref());
 
     let mut texts = Texts::read(&base)?;
     let name = gate_name(spec, &base)?;
@@ -127,7 +128,7 @@ pub async fn prepare(
         additions: wanted,
         own: Vec::new(),
         generated: None,
-        notes: Vec::new(),
+        notes: unknown.iter().map(|image| note(image)).collect(),
         unread: false,
         loaded,
     };
@@ -149,6 +150,12 @@ pub async fn prepare(
     }
     out.own = texts.changes();
     Ok(out)
+}
+
+fn note(image: &str) -> String {
+    format!(
+        "image {image} is not here: if it has a healthcheck that needs a secret, generate again once it is"
+    )
 }
 
 /// The services that would start without waiting for the gate, also where it is yet to be made.
@@ -183,18 +190,28 @@ fn gate_name(spec: &ProjectSpec, files: &Files) -> Result<String> {
     Ok(GATE.to_owned())
 }
 
-/// Where an image is not at hand, what an earlier run has found in it stays.
+/// Where an image is not at hand, what an earlier run has found in it stays. Returns the images that nobody knows.
 fn keep_checks(
     wanted: &mut Additions,
+    images: &BTreeMap<String, String>,
     checks: &BTreeMap<String, images::ImageCheck>,
     before: Option<&str>,
-) {
-    let Some(text) = before else { return };
-    for (name, it) in &mut wanted.services {
-        if it.check.is_none() && !checks.contains_key(name) {
-            it.check = document::kept_check(text, name);
+) -> BTreeSet<String> {
+    let mut unknown = BTreeSet::new();
+    for (name, image) in images
+        .iter()
+        .filter(|(name, _)| !checks.contains_key(*name))
+    {
+        let Some(it) = wanted.services.get_mut(name) else {
+            continue;
+        };
+        let kept = before.and_then(|text| document::kept_check(text, name));
+        it.check = kept.filter(|c| c.image.as_ref().is_some_and(|(of, _)| of == image));
+        if it.check.is_none() {
+            unknown.insert(image.clone());
         }
     }
+    unknown
 }
 
 fn refuse_foreign(path: &Path, before: Option<&str>) -> Result<()> {

@@ -135,3 +135,23 @@ fn env_by_way_of_compose_needs_the_gate_but_no_volume() {
     let lines: Vec<String> = all.iter().map(ToString::to_string).collect();
     expect![[r#"no service has `provider: { type: locket }`"#]].assert_eq(&lines.join("\n"));
 }
+
+#[test]
+fn nothing_else_may_be_mounted_in_our_place() {
+    let said = |from: &str, to: &str| {
+        let lines = crate::compose::overlaps(&spec(&WHOLE.replacen(from, to, 1)));
+        lines
+            .iter()
+            .map(|d| d.message.clone())
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    assert_eq!(said("name", "name"), "");
+    let own = "      - { type: bind, source: /x, target: /run/secrets/x }\n    x-locket";
+    expect!["service api mounts something of its own at /run/secrets/x"]
+        .assert_eq(&said("    x-locket", own));
+    expect!["service api mounts something of its own at /run/secrets"]
+        .assert_eq(&said("source: locket-api", "source: mine"));
+    expect!["service api mounts something of its own at /sbin/docker-init"]
+        .assert_eq(&said("source: locket,", "source: tini,"));
+}
