@@ -12,6 +12,7 @@ use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 use zeroize::Zeroizing;
 
+use crate::compose::{ComposeFlags, Files, How};
 use crate::endpoint::GlobalFlags;
 use crate::error::{CommandError, Result};
 
@@ -74,6 +75,36 @@ impl Docker {
             env: env.clone(),
             dir: dir.to_owned(),
         }
+    }
+
+    /// `docker compose` for these files: a CLI, and the words up to the command.
+    ///
+    /// Files that compose has found by itself are not named by `-f`: then it would read the variables of another `.env`,
+    /// that of the first file's directory only. `COMPOSE_FILE` in the environment says the same without that.
+    pub fn compose(&self, flags: &ComposeFlags, files: &Files) -> (Self, Vec<String>) {
+        let mut docker = self.clone();
+        let mut words = vec!["compose".to_owned()];
+        if files.how == How::Flags {
+            words.extend(flags.args(&files.paths));
+        } else {
+            let names: Vec<String> = files
+                .paths
+                .iter()
+                .map(|p| p.display().to_string())
+                .collect();
+            let free = |s: &&str| !names.iter().any(|name| name.contains(*s));
+            let separator = [":", ";", "|", ",", "\n"]
+                .into_iter()
+                .find(free)
+                .unwrap_or(":");
+            let list = names.join(separator);
+            docker.env.insert("COMPOSE_FILE".to_owned(), list);
+            docker
+                .env
+                .insert("COMPOSE_PATH_SEPARATOR".to_owned(), separator.to_owned());
+            words.extend(flags.args(&[]));
+        }
+        (docker, words)
     }
 
     /// Runs `docker <globals> <args>` to its end. Standard input is empty.
@@ -213,6 +244,36 @@ fn version(text: &str) -> Option<(u32, u32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn files_are_named_as_they_were_found() {
+        let docker = Docker::new(&GlobalFlags::default(), &BTreeMap::new(), Path::new("/p"));
+        let mut files = Files {
+            paths: vec!["/p/a.yaml".into(), "/p/b:c.yaml".into()],
+            how: How::Flags,
+            project_dir: "/p".into(),
+            env_file: "/p/.env".into(),
+        };
+        let flags = ComposeFlags {
+            project_name: Some("x".to_owned()),
+            ..ComposeFlags::default()
+        };
+        let (_, words) = docker.compose(&flags, &files);
+        assert_eq!(
+            words,
+            [
+                "compose",
+                "--file=/p/a.yaml",
+                "--file=/p/b:c.yaml",
+                "--project-name=x"
+            ]
+        );
+        files.how = How::Search;
+        let (docker, words) = docker.compose(&flags, &files);
+        assert_eq!(words, ["compose", "--project-name=x"]);
+        assert_eq!(docker.env["COMPOSE_FILE"], "/p/a.yaml;/p/b:c.yaml");
+        assert_eq!(docker.env["COMPOSE_PATH_SEPARATOR"], ";");
+    }
 
     #[test]
     fn versions_are_compared_by_their_first_two_numbers() {

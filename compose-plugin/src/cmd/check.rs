@@ -41,10 +41,10 @@ pub async fn run(args: CheckArgs, cx: &Context) -> Result<ExitCode> {
     let spec = loaded.spec(cx.term.color())?;
     let missing = sufficient(spec, &loaded.extras);
     for it in &missing {
-        cx.term.warn(&it.to_string());
+        cx.term.warn(it);
     }
     match missing.is_empty() {
-        true => cx.term.info(&format!(
+        true => cx.term.info(format!(
             "{} of {} services use secrets; all is well",
             spec.services.len(),
             spec.model.len()

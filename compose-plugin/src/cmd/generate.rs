@@ -59,8 +59,9 @@ pub async fn run(args: GenerateArgs, cx: &Context) -> Result<ExitCode> {
 /// Shows the warnings of the project.
 pub(super) fn warn(prepared: &Prepared, cx: &Context) {
     if !prepared.loaded.diagnostics.is_empty() {
+        // They say themselves that they are warnings.
         cx.term
-            .warn(prepared.loaded.text(cx.term.color()).trim_end());
+            .info(prepared.loaded.text(cx.term.color()).trim_end());
     }
 }
 
@@ -115,7 +116,7 @@ pub(super) fn write(prepared: &Prepared, more: &[Change], yes: bool, cx: &Contex
                 .info("no service uses a secret: nothing to generate");
         }
         all if all.is_empty() => cx.term.info("everything is there already"),
-        all => cx.term.info(&format!("wrote {}", all.join(", "))),
+        all => cx.term.info(format!("wrote {}", all.join(", "))),
     }
     for note in &prepared.notes {
         cx.term.warn(note);

@@ -58,10 +58,9 @@ pub async fn run(args: UpArgs, cx: &Context) -> Result<ExitCode> {
         "compose.locket.yaml",
         &document::render(&prepared.additions),
     )?;
-    let mut paths = prepared.loaded.files.paths.clone();
-    paths.push(private.file().to_owned());
-    let mut words = vec!["compose".to_owned()];
-    words.extend(args.compose.args(&paths));
+    let mut files = prepared.loaded.files;
+    files.paths.push(private.file().to_owned());
+    let (docker, mut words) = docker.compose(&args.compose, &files);
     words.push("up".to_owned());
     words.extend(args.args);
     Ok(ExitCode::from(docker.attached(&words).await?))

@@ -132,8 +132,7 @@ impl Loaded {
 pub async fn load(docker: &Docker, request: &Request<'_>) -> Result<Loaded> {
     let files = request.files;
     let sources = sources(files)?;
-    let mut args = vec!["compose".to_owned()];
-    args.extend(request.flags.args(&files.paths));
+    let (docker, mut args) = docker.compose(request.flags, files);
     if request.all_profiles {
         args.push("--profile=*".to_owned());
     }

@@ -31,8 +31,7 @@ pub struct RawService {
 /// # Errors
 /// Compose's own, for files that it has read before.
 pub async fn raw(docker: &Docker, request: &Request<'_>) -> Result<Raw> {
-    let mut args = vec!["compose".to_owned()];
-    args.extend(request.flags.args(&request.files.paths));
+    let (docker, mut args) = docker.compose(request.flags, request.files);
     if request.all_profiles {
         args.push("--profile=*".to_owned());
     }
