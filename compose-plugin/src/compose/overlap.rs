@@ -16,6 +16,15 @@ pub fn overlaps(spec: &ProjectSpec) -> Vec<Diagnostic> {
         let Some(model) = spec.model.get(name) else {
             continue;
         };
+        if asked.path.contains(';') {
+            let message =
+                format!("the path of service {name} contains `;`, which its shim cannot be told");
+            out.push(Diagnostic::new(
+                Code::InvalidValue,
+                asked.origin.clone(),
+                message,
+            ));
+        }
         let below = format!("{}/", asked.path.trim_end_matches('/'));
         for (target, mount) in &model.mounts {
             let in_the_way = if target == INIT {

@@ -132,3 +132,6 @@ fn wrapped(test: &[String]) -> Option<Vec<String>> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,6 +12,8 @@ use super::scalar;
 pub enum EditError {
     /// It is not YAML of one document.
     Unreadable,
+    /// The result was not what it should be, and was thrown away.
+    Failed,
     /// The key is not in this text.
     Absent(String),
     /// It is written in a way that only its author should touch; line from 1.
@@ -25,6 +27,7 @@ impl std::fmt::Display for EditError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             EditError::Unreadable => f.write_str("the text cannot be read"),
+            EditError::Failed => f.write_str("the edit would have changed more than it should"),
             EditError::Absent(key) => write!(f, "{key} is not written there"),
             EditError::Unusual { line } => write!(
                 f,
@@ -150,7 +153,7 @@ impl<'a> Doc<'a> {
         }
         match &node.value {
             Value::Map(_) if self.text[node.defined.start..].starts_with('{') => {
-                Ok(self.into_flow(node.defined.start, &line, '}'))
+                Ok(self.first_in_flow(node.defined.start, &line, '}'))
             }
             Value::Map(_) => {
                 let indent = self.indent(node.defined.start)?;
@@ -205,7 +208,7 @@ impl<'a> Doc<'a> {
         let start = of.node.defined.start;
         match &of.node.value {
             Value::List(_) if self.text[start..].starts_with('[') => {
-                Ok(self.into_flow(start, item, ']'))
+                Ok(self.first_in_flow(start, item, ']'))
             }
             Value::List(_) => {
                 // A list at its key's own indentation begins, for the reader, behind its first dash.
@@ -254,7 +257,7 @@ impl<'a> Doc<'a> {
     }
 
     /// Puts something first into a flow collection that begins here.
-    fn into_flow(&self, start: usize, new: &str, close: char) -> String {
+    fn first_in_flow(&self, start: usize, new: &str, close: char) -> String {
         let inside = start + 1;
         let rest = &self.text[inside..];
         let content = rest.trim_start_matches(' ');

@@ -49,7 +49,7 @@ fn with_key(
         Some(it) if alias(service).is_none() && is_own(&service.node, it) => doc.set(it, value)?,
         _ => doc.add_key(service, key, value, &AFTER)?,
     };
-    proven(after, |root| {
+    proven(text, after, key, |root| {
         there(root.get("services")?.get(name)?.get(key)?).then_some(())
     })
 }
@@ -76,7 +76,7 @@ fn with_mount(text: &str, name: &str, target: &str, mount: &str) -> Result<Strin
         )?,
         Some(it) => doc.add_item(it, mount)?,
     };
-    proven(after, |root| {
+    proven(text, after, "volumes", |root| {
         mounted(root.get("services")?.get(name)?.get("volumes")?).then_some(())
     })
 }
@@ -115,7 +115,7 @@ fn with_variable(text: &str, name: &str, value: &str) -> Result<String, EditErro
             _ => doc.add_item(it, &item)?,
         },
     };
-    proven(after, |root| {
+    proven(text, after, "environment", |root| {
         set(root.get("services")?.get(name)?.get("environment")?).then_some(())
     })
 }
@@ -161,7 +161,7 @@ fn with_check(text: &str, name: &str, test: &str) -> Result<String, EditError> {
             }
         }
     };
-    proven(after, |root| {
+    proven(text, after, "healthcheck", |root| {
         wrapped(
             root.get("services")?
                 .get(name)?
@@ -196,7 +196,9 @@ fn with_volumes(text: &str, name: &str) -> Result<String, EditError> {
                 format!("{text}{gap}volumes:{eol}  {key}: {value}{eol}")
             }
         };
-        text = proven(after, |root| root.get("volumes")?.get(&plain).map(|_| ()))?;
+        text = proven(&text, after, "volumes", |root| {
+            root.get("volumes")?.get(&plain).map(|_| ())
+        })?;
     }
     Ok(text)
 }

@@ -34,7 +34,7 @@ pub fn with_gate(text: &str, gate: &str) -> Result<String, EditError> {
     let value = format!("{{ provider: {{ type: {PROVIDER} }} }}");
     let after = doc.add_key(services, &scalar::scalar(gate), &value, &[])?;
     let there = |root: &Node| root.get("services")?.get(gate)?.get("provider").map(|_| ());
-    proven(after, there)
+    proven(text, after, gate, there)
 }
 
 /// The text in which a service depends on the gate.
@@ -64,7 +64,7 @@ pub fn with_dependency(text: &str, service: &str, gate: &str) -> Result<String, 
             _ => doc.add_item(it, &word)?,
         },
     };
-    proven(after, |root| {
+    proven(text, after, "depends_on", |root| {
         depends(root.get("services")?.get(service)?.get("depends_on")?, gate).then_some(())
     })
 }
@@ -77,13 +77,42 @@ fn depends(node: &Node, gate: &str) -> bool {
     }
 }
 
-/// Reads the result once more: an edit that did not do what it should is not handed out.
+/// Reads the result once more: an edit that did not do what it should, or did more, is not handed out. `key` is the one
+/// that may differ: of the document, of its services, or of one of them.
 pub(super) fn proven(
-    text: String,
+    before: &str,
+    after: String,
+    key: &str,
     there: impl Fn(&Node) -> Option<()>,
 ) -> Result<String, EditError> {
-    let found = Doc::new(&text).ok().and_then(|doc| there(&doc.root));
-    found.map(|()| text).ok_or(EditError::Unreadable)
+    let doc = Doc::new(&after).map_err(|_| EditError::Failed)?;
+    let same = others(&doc.root, key, 0) == others(&Doc::new(before)?.root, key, 0);
+    if !same || there(&doc.root).is_none() {
+        return Err(EditError::Failed);
+    }
+    Ok(after)
+}
+
+/// Everything but this key, on one line.
+fn others(node: &Node, key: &str, depth: usize) -> String {
+    let all = match &node.value {
+        Value::Map(all) => all.as_slice(),
+        // A service that had nothing may have something now.
+        Value::Null if depth > 0 => &[],
+        _ => return scalar::flow(node),
+    };
+    let rest = all.iter().filter(|e| e.key.as_deref() != Some(key));
+    let one = |e: &locket_crds::yaml::Entry| {
+        let name = e.key.as_deref()?;
+        let inside = depth == 1 || (depth == 0 && name == "services");
+        let value = if inside {
+            others(&e.node, key, depth + 1)
+        } else {
+            scalar::flow(&e.node)
+        };
+        Some((scalar::scalar(name), value))
+    };
+    scalar::map(rest.filter_map(one))
 }
 
 #[cfg(test)]

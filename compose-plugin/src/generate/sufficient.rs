@@ -1,6 +1,6 @@
 //! What a project lacks. The gate asks this before it delivers anything: an app must never start bare.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 
 use locket_crds::id::ServiceName;
@@ -165,15 +165,6 @@ pub fn refusal(missing: &[Missing]) -> Option<CommandError> {
     Some(CommandError::user(format!(
         "{first}{more}: run `docker locket generate`"
     )))
-}
-
-/// What is missing, by service; for messages about many.
-pub(super) fn by_service(missing: &[Missing]) -> BTreeMap<Option<&ServiceName>, Vec<&What>> {
-    let mut out: BTreeMap<_, Vec<_>> = BTreeMap::new();
-    for it in missing {
-        out.entry(it.service.as_ref()).or_default().push(&it.what);
-    }
-    out
 }
 
 #[cfg(test)]
