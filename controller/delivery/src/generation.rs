@@ -266,4 +266,4 @@ impl Generation {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -7,6 +7,7 @@
 
 mod stream;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::os::fd::AsFd;
@@ -36,10 +37,19 @@ const LARGE: usize = 64 << 10;
 pub struct Roots {
     /// The project volume.
     pub project: PathBuf,
-    /// The directory with one mounted volume for each service, named after it.
-    pub services: PathBuf,
+    /// The services' volumes.
+    pub services: Services,
     /// Take volumes that are no tmpfs too: what is published may then reach a disk. For tests and the fake engine.
     pub any_filesystem: bool,
+}
+
+/// Where the services' volumes are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Services {
+    /// In a directory, each under the name of its service: the mounts of an anchor.
+    Under(PathBuf),
+    /// Each at a place of its own, by service: the volumes of the fake engine.
+    Each(BTreeMap<String, PathBuf>),
 }
 
 impl Roots {
@@ -47,7 +57,7 @@ impl Roots {
     pub fn container() -> Self {
         Self {
             project: "/p".into(),
-            services: "/v".into(),
+            services: Services::Under("/v".into()),
             any_filesystem: false,
         }
     }
@@ -137,10 +147,32 @@ fn return_memory() {
     }
 }
 
+/// [`Services`], opened.
+enum Found {
+    Under(Dir),
+    Each(BTreeMap<String, PathBuf>),
+}
+
+impl Found {
+    fn names(&self) -> io::Result<Vec<String>> {
+        match self {
+            Self::Under(dir) => dir.names(),
+            Self::Each(all) => Ok(all.keys().cloned().collect()),
+        }
+    }
+
+    fn open(&self, service: &str) -> io::Result<Dir> {
+        match self {
+            Self::Under(dir) => dir.dir(service),
+            Self::Each(all) => Dir::open(all.get(service).ok_or(io::ErrorKind::NotFound)?),
+        }
+    }
+}
+
 /// One session. Dropping it gives the lease back.
 pub struct Session {
     project: Project,
-    services: Dir,
+    services: Found,
     any_filesystem: bool,
     clock: Box<dyn Fn() -> Stamp + Send>,
     lease: Option<Lease>,
@@ -155,7 +187,10 @@ impl Session {
     pub fn open(roots: &Roots, clock: Box<dyn Fn() -> Stamp + Send>) -> io::Result<Self> {
         Ok(Self {
             project: Project::open(&roots.project)?,
-            services: Dir::open(&roots.services)?,
+            services: match &roots.services {
+                Services::Under(path) => Found::Under(Dir::open(path)?),
+                Services::Each(all) => Found::Each(all.clone()),
+            },
             any_filesystem: roots.any_filesystem,
             clock,
             lease: None,
@@ -325,7 +360,7 @@ impl Session {
                 format!("{what} is mounted for service {service}"),
             )
         };
-        let root = match self.services.dir(service) {
+        let root = match self.services.open(service) {
             Err(e) if is_absent(&e) => return Err(not_mounted("no volume")),
             other => other.map_err(|e| Refusal::io("opening a volume", &e))?,
         };

@@ -72,3 +72,53 @@ pub fn reap() {
     use rustix::process::{WaitOptions, wait};
     while let Ok(Some(_)) | Err(rustix::io::Errno::INTR) = wait(WaitOptions::NOHANG) {}
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+    use std::thread;
+
+    use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+
+    use super::*;
+
+    fn send(thread: libc::pthread_t, signal: i32) {
+        // SAFETY: the thread has not been joined yet.
+        assert_eq!(unsafe { libc::pthread_kill(thread, signal) }, 0);
+    }
+
+    #[test]
+    fn a_blocked_signal_waits_to_be_waited_for() {
+        let signals = Signals::block(&[libc::SIGUSR1]).unwrap();
+        // SAFETY: has no precondition.
+        send(unsafe { libc::pthread_self() }, libc::SIGUSR1);
+        assert_eq!(signals.wait().unwrap(), libc::SIGUSR1);
+        assert!(Signals::block(&[9999]).is_err());
+    }
+
+    /// One test, because it takes leave of every child of this process.
+    #[test]
+    fn the_anchor_reaps_and_ends_when_told() {
+        use std::os::unix::thread::JoinHandleExt as _;
+        // Inherited by the thread, so that no signal finds it unprepared.
+        let _blocked = Signals::block(&[SIGCHLD, SIGTERM]).unwrap();
+        let mut child = Command::new("true").spawn().unwrap();
+        let pid = Pid::from_child(&child);
+        waitid(
+            WaitId::Pid(pid),
+            WaitIdOptions::EXITED | WaitIdOptions::NOWAIT,
+        )
+        .unwrap();
+        reap();
+        assert_eq!(child.wait().unwrap_err().raw_os_error(), Some(libc::ECHILD));
+
+        let anchor = thread::spawn(crate::anchor::idle);
+        send(anchor.as_pthread_t(), SIGCHLD);
+        send(anchor.as_pthread_t(), SIGTERM);
+        let code = anchor.join().unwrap();
+        assert_eq!(
+            format!("{code:?}"),
+            format!("{:?}", std::process::ExitCode::SUCCESS)
+        );
+    }
+}

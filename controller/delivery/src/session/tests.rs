@@ -11,13 +11,14 @@ use crate::protocol::{Verdict, frame_length};
 struct World {
     _dir: TempDir,
     roots: Roots,
+    services: PathBuf,
 }
 
 fn world(services: &[&str]) -> World {
     let dir = tempfile::tempdir().unwrap();
     let roots = Roots {
         project: dir.path().join("p"),
-        services: dir.path().join("v"),
+        services: Services::Under(dir.path().join("v")),
         any_filesystem: true,
     };
     let root = Dir::open(dir.path()).unwrap();
@@ -26,7 +27,12 @@ fn world(services: &[&str]) -> World {
     for service in services {
         v.make_dir(service, 0o755).unwrap();
     }
-    World { _dir: dir, roots }
+    let services = dir.path().join("v");
+    World {
+        _dir: dir,
+        roots,
+        services,
+    }
 }
 
 fn generation(content: &str) -> Generation {
@@ -143,7 +149,7 @@ fn a_generation_goes_in_and_is_seen() {
     let entry = client.publish(1, 0, "s3cret").unwrap();
     assert_eq!(entry.seq, 1);
     assert_eq!(
-        std::fs::read(world.roots.services.join("api/password")).unwrap(),
+        std::fs::read(world.services.join("api/password")).unwrap(),
         b"s3cret"
     );
     let log = Response::Log {
@@ -336,7 +342,7 @@ fn what_makes_no_sense_is_refused_and_the_session_goes_on() {
 #[test]
 fn volumes_that_are_no_tmpfs_or_no_service_are_not_there() {
     let mut world = world(&["api", "b c"]);
-    std::os::unix::fs::symlink("api", world.roots.services.join("link")).unwrap();
+    std::os::unix::fs::symlink("api", world.services.join("link")).unwrap();
     let mut client = Client::new(&world);
     assert_eq!(
         client.ask(&Request::Volumes),
@@ -344,10 +350,7 @@ fn volumes_that_are_no_tmpfs_or_no_service_are_not_there() {
             services: vec!["api".into()]
         }
     );
-    let in_memory = Dir::open(&world.roots.services)
-        .unwrap()
-        .is_in_memory()
-        .unwrap();
+    let in_memory = Dir::open(&world.services).unwrap().is_in_memory().unwrap();
     world.roots.any_filesystem = false;
     let mut client = Client::new(&world);
     let services = if in_memory {
@@ -388,7 +391,7 @@ fn numbers_go_on_after_a_volume_was_emptied() {
     };
     assert_eq!(client.ask(&verify), Response::Verified(Verdict::Empty));
     assert_eq!(client.publish(1, 0, "b").unwrap().seq, 3);
-    Dir::open(&world.roots.services.join("api"))
+    Dir::open(&world.services.join("api"))
         .unwrap()
         .remove_all()
         .unwrap();
@@ -533,4 +536,27 @@ fn silence_and_a_client_that_takes_nothing_are_noticed() {
         stream::write(ours.as_fd(), &vec![0; 8 << 20], patience),
         Err(Error::Silent(_))
     ));
+}
+
+#[test]
+fn volumes_may_each_have_a_place_of_their_own() {
+    let world = world(&["volume-1"]);
+    let each = [
+        ("api", world.services.join("volume-1")),
+        ("gone", world.services.join("volume-2")),
+    ];
+    let each = each.map(|(service, path)| (service.to_owned(), path));
+    let roots = Roots {
+        services: Services::Each(each.into()),
+        ..world.roots.clone()
+    };
+    let world = World { roots, ..world };
+    let mut client = Client::new(&world);
+    let services = vec!["api".to_owned()];
+    assert_eq!(
+        client.ask(&Request::Volumes),
+        Response::Volumes { services }
+    );
+    assert_eq!(client.acquire("x"), Response::Granted { term: 1 });
+    assert_eq!(client.publish(1, 0, "a").unwrap().seq, 1);
 }

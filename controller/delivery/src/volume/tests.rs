@@ -1,5 +1,5 @@
 use std::cell::Cell;
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _, symlink};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt, symlink};
 use std::path::PathBuf;
 
 use tempfile::TempDir;
@@ -360,7 +360,7 @@ fn drift_is_told_and_the_same_content_published_again_repairs_it() {
         (".locket/1/files/a", |b| {
             std::fs::set_permissions(
                 b.path(".locket/1/files/a"),
-                PermissionsExt::from_mode(0o777),
+                std::fs::Permissions::from_mode(0o777),
             )
             .unwrap();
         }),
@@ -372,7 +372,7 @@ fn drift_is_told_and_the_same_content_published_again_repairs_it() {
         ("d/i", |b| std::fs::write(b.path("d/i"), "x").unwrap()),
         ("d/i", |b| std::fs::remove_dir_all(b.path("d")).unwrap()),
         ("d/i", |b| {
-            std::fs::set_permissions(b.path("d"), PermissionsExt::from_mode(0o700)).unwrap()
+            std::fs::set_permissions(b.path("d"), std::fs::Permissions::from_mode(0o700)).unwrap()
         }),
         ("r", |b| {
             std::fs::create_dir_all({
