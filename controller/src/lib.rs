@@ -24,3 +24,6 @@ mod tracker;
 mod view;
 
 pub use host::Host;
+
+#[cfg(test)]
+mod tests;

@@ -112,7 +112,7 @@ pub async fn run(
 }
 
 /// The engine's events. Each is a hint: the pass looks for itself.
-async fn follow_engine(service: Arc<Service>) {
+pub(crate) async fn follow_engine(service: Arc<Service>) {
     let shared = Arc::clone(service.shared());
     let mut events = shared.host.engine.events();
     let mut listed: BTreeSet<ProjectName> = BTreeSet::new();

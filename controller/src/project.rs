@@ -184,9 +184,10 @@ impl Project {
         self.link.as_ref()
     }
 
-    /// Nothing is left to look after, but what there was has not been let go yet.
+    /// Nothing is left to look after, but there is still something to remember about it.
     pub fn is_idle(&self) -> bool {
-        self.idle_since.is_some()
+        let released = self.released.is_some_and(|at| Instant::now() < at + RELEASED_FOR);
+        self.idle_since.is_some() || released
     }
 
     /// What was refused before is tried again: a user wants it.

@@ -174,6 +174,11 @@ impl Fake {
         self.shared.world().clock.set_offset(nanos);
     }
 
+    /// The engine's clock.
+    pub fn now(&self) -> crate::Time {
+        self.shared.world().clock.now()
+    }
+
     /// The directory that is a volume's content.
     pub fn volume_dir(&self, name: &str) -> Option<PathBuf> {
         self.shared.world().volumes.get(name).map(|v| v.dir.clone())

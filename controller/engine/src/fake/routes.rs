@@ -9,6 +9,7 @@ use futures_util::{StreamExt, stream};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::{Method, Request, Response, StatusCode, header};
+use sha2::{Digest as _, Sha256};
 use serde_json::{Value, json};
 
 use super::exec::{self, Exec, ExecCall};
@@ -416,7 +417,8 @@ async fn import(
     let changes = query.get("changes").unwrap_or_default().to_owned();
     let tar = body(request).await?;
     let mut image = FakeImage {
-        layers: vec![format!("sha256:{}", world::digest(&tar.as_ref()))],
+        // As on a real engine: the digest of the archive as it is.
+        layers: vec![format!("sha256:{:x}", Sha256::digest(&tar))],
         ..FakeImage::default()
     };
     for line in changes.lines() {

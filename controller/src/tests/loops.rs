@@ -1,0 +1,162 @@
+//! What the loop promises, from the first delivery to the end.
+
+use std::time::Duration;
+
+use locket_crds::api::ConditionKind;
+use locket_engine::fake::{App, Verdict};
+use locket_provider::ErrorKind;
+use tokio::time::sleep;
+
+use super::world::World;
+
+const COMPOSE: &str = r#"
+x-locket:
+  defaults: { settle: 1s, restart_every: 0s, refresh: 10s }
+  secrets: { key: local:key, other: local:other }
+services:
+  locket: { provider: { type: locket } }
+  api: { image: app, depends_on: [locket], x-locket: [key] }
+  mailer: { image: app, depends_on: [locket], x-locket: [other] }
+"#;
+
+async fn up() -> World {
+    let world = World::new(COMPOSE).await;
+    world.backend.set("key", "one");
+    world.backend.set("other", "o");
+    world.app(&["key", "other"], App::default());
+    world.up().await;
+    world.ready().await;
+    world
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_restarts_who_uses_it_once_and_nobody_else() {
+    let world = up().await;
+    assert_eq!(world.has("api", "key"), "one");
+    let (api, mailer) = (world.container("api").await, world.container("mailer").await);
+    world.backend.set("key", "two");
+    world.until("the value arrives", async |w| w.has("api", "key") == "two").await;
+    world.ready().await;
+    let now = world.container("api").await;
+    assert_eq!((now.id, world.view("api").starts), (api.id, 2));
+    assert_eq!(world.container("mailer").await.state.started_at, mailer.state.started_at);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_to_do_asks_for_no_values_and_restarts_nothing() {
+    let world = up().await;
+    let fetched = world.backend.fetched();
+    sleep(Duration::from_secs(3600)).await;
+    assert_eq!(world.backend.fetched(), fetched, "versions do");
+    assert_eq!(world.view("api").starts, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_controller_goes_on_where_the_first_was_killed() {
+    let mut world = up().await;
+    world.restart_controller().await;
+    world.ready().await;
+    assert_eq!(world.view("api").starts, 1, "nothing is restarted for it");
+    // A change while nobody looks is not missed.
+    world.backend.set("key", "two");
+    world.restart_controller().await;
+    world.until("the value arrives", async |w| w.has("api", "key") == "two").await;
+    world.ready().await;
+    assert_eq!(world.view("api").starts, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backend_that_is_down_changes_nothing_but_a_condition() {
+    let world = up().await;
+    *world.backend.down.lock().unwrap() = Some(ErrorKind::Unavailable);
+    world.until("the condition says so", async |w| !w.condition(None, ConditionKind::SourceReady).await.status).await;
+    assert_eq!(world.condition(None, ConditionKind::SourceReady).await.reason, "Unavailable");
+    sleep(Duration::from_secs(600)).await;
+    assert_eq!((world.has("api", "key").as_str(), world.view("api").starts), ("one", 1));
+    *world.backend.down.lock().unwrap() = None;
+    world.backend.set("key", "two");
+    world.until("it converges", async |w| w.has("api", "key") == "two").await;
+    world.ready().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_engine_restarts_and_everything_comes_back() {
+    let world = up().await;
+    world.fake.restart_engine();
+    world.until("the application has its value again", async |w| w.view("api").starts == 2 && w.has("api", "key") == "one" || {
+        // Without a restart policy somebody has to start it.
+        let id = w.container("api").await.id;
+        let _ = w.engine.start(&id).await;
+        false
+    })
+    .await;
+    world.ready().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_removed_anchor_is_replaced_and_nothing_restarts() {
+    let world = up().await;
+    world.engine.remove("locket-anchor-shop-1", true).await.unwrap();
+    world.until("another anchor runs", async |w| w.engine.inspect("locket-anchor-shop-1").await.unwrap().is_some()).await;
+    world.backend.set("key", "two");
+    world.until("a change still arrives", async |w| w.has("api", "key") == "two").await;
+    world.ready().await;
+    assert_eq!(world.view("mailer").starts, 1);
+}
+
+const PICKY: &str = r#"
+x-locket:
+  defaults: { settle: 0s, restart_every: 0s, refresh: 5s }
+  secrets: { key: local:key }
+services:
+  locket: { provider: { type: locket } }
+  api: { image: app, depends_on: [locket], x-locket: { secrets: [key], on_change: { action: restart, stable: 5s } } }
+"#;
+
+#[tokio::test(start_paused = true)]
+async fn a_value_that_ends_the_application_is_rolled_back() {
+    let world = World::new(PICKY).await;
+    world.backend.set("key", "good");
+    let judge = |view: &locket_engine::fake::AppView| match view.files.values().any(|v| v.starts_with(b"bad")) {
+        true => Verdict::Exit(1),
+        false => Verdict::Fine,
+    };
+    world.app(&["key"], App { judge: Some(std::sync::Arc::new(judge)), ..App::default() });
+    world.up().await;
+    world.ready().await;
+    sleep(Duration::from_secs(20)).await;
+    world.backend.set("key", "bad");
+    world.until("the old value serves again", async |w| w.condition(Some("api"), ConditionKind::RolledOut).await.reason == "RolledBack" && w.has("api", "key") == "good").await;
+    let starts = world.view("api").starts;
+    sleep(Duration::from_secs(600)).await;
+    assert_eq!(world.view("api").starts, starts, "it is not tried again");
+    world.backend.set("key", "better");
+    world.until("another value is", async |w| w.has("api", "key") == "better").await;
+    world.ready().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_project_that_is_down_is_released() {
+    let world = up().await;
+    world.service.release(&"shop".into()).await.unwrap();
+    for service in ["api", "mailer"] {
+        let id = world.container(service).await.id;
+        world.engine.remove(&id, true).await.unwrap();
+    }
+    sleep(Duration::from_secs(300)).await;
+    let anchors = world.engine.containers(&["locket.role=anchor"]).await.unwrap();
+    assert_eq!(anchors, [], "nothing is brought back");
+    for volume in ["locket", "locket-api", "locket-mailer"] {
+        world.engine.remove_volume(&format!("shop_{volume}"), false).await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_project_that_is_removed_without_a_word_is_released_too() {
+    let world = up().await;
+    for service in ["api", "mailer"] {
+        let id = world.container(service).await.id;
+        world.engine.remove(&id, true).await.unwrap();
+    }
+    world.until("its anchor is gone", async |w| w.engine.containers(&["locket.role=anchor"]).await.unwrap().is_empty()).await;
+}
