@@ -259,8 +259,8 @@ impl Volume {
         key: &[u8; 32],
         clock: Clock<'_>,
     ) -> io::Result<Entry> {
-        self.root.ensure_dir(HOME, OPEN)?;
-        self.root.ensure_dir(STAGE, 0o700)?;
+        self.own_dir(HOME, OPEN)?;
+        self.own_dir(STAGE, 0o700)?;
         let manifest = Manifest::new(generation, clock());
         self.write_new(generation, &manifest)?;
         let mut entry = Entry::new(seq, generation, key, Stamp::default());
@@ -283,7 +283,7 @@ impl Volume {
         realtime.copy_from_slice(&entry.at.realtime.to_le_bytes());
         boottime.copy_from_slice(&entry.at.boottime.to_le_bytes());
         write_at(&new_log, &at, bytes.len() as u64 - log::TIME_FROM_END)?;
-        self.root.rename(NEW_LOG, LOG)?;
+        self.put(NEW_LOG, LOG)?;
         // It is done; what is left here is removed by the next call too.
         let _ = self.root.remove(STAGE);
         Ok(entry)
@@ -302,7 +302,9 @@ impl Volume {
             {
                 files.ensure_dir(dir, OPEN)?;
             }
-            files.create(&file.path, &file.bytes, target.owner)?;
+            files
+                .create(&file.path, &file.bytes, target.owner)
+                .map_err(|e| io::Error::new(e.kind(), format!("{:?}: {e}", file.path)))?;
         }
         new.create(ENV, &generation.env_bytes(), Owner::of_process(0o444))?;
         new.create(MANIFEST, &manifest.to_bytes(), Owner::of_process(PRIVATE))?;

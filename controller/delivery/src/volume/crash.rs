@@ -223,6 +223,50 @@ fn a_full_volume_at_any_step_leaves_the_old_generation() {
     }
 }
 
+/// A volume that was swapped and settled, but not logged, and the clocks before that.
+fn swapped() -> (Bed, Stamp) {
+    for steps in 0..ENOUGH {
+        let (bed, before) = (bed(), now());
+        let _ = fault::after(steps, || {
+            bed.volume.publish(&K, 0, 0, &swap(&[("a", "1")]), &now)
+        });
+        if visible(&bed).is_some() && bed.sees("a").is_some() {
+            assert!(bed.sees(".locket/log").is_none());
+            return (bed, before);
+        }
+    }
+    panic!("it was never swapped");
+}
+
+#[test]
+fn an_entry_that_was_lost_gets_the_time_of_the_swap_unless_a_clock_was_set() {
+    const HOUR: u64 = 3_600_000_000_000;
+    let later = |realtime, boottime| {
+        let now = now();
+        Stamp {
+            realtime: now.realtime + realtime,
+            boottime: now.boottime + boottime,
+        }
+    };
+    let (bed, before) = swapped();
+    let (log, _) = bed.volume.log(&K, &|| later(HOUR, HOUR)).unwrap();
+    let (at, after) = (log[0].at, now());
+    // Each clock was read after the other: a millisecond is far more than lies between.
+    assert!(
+        before.realtime <= at.realtime && at.realtime <= after.realtime + 10_000_000,
+        "{at:?}"
+    );
+    assert!(
+        before.boottime <= at.boottime + 1_000_000 && at.boottime <= after.boottime + 11_000_000,
+        "{at:?}"
+    );
+
+    let (bed, _) = swapped();
+    let stepped = later(2 * HOUR, HOUR);
+    let (log, _) = bed.volume.log(&K, &|| stepped).unwrap();
+    assert_eq!(log[0].at, stepped);
+}
+
 #[test]
 fn a_crash_while_pruning_or_clearing_is_repaired() {
     for steps in 0..ENOUGH {

@@ -19,7 +19,7 @@ impl Volume {
             &log::format(entries, key),
             Owner::of_process(PRIVATE),
         )?;
-        self.root.rename(NEW_LOG, LOG)
+        self.put(NEW_LOG, LOG)
     }
 
     pub(super) fn log_bytes(&self) -> io::Result<Vec<u8>> {

@@ -29,7 +29,7 @@ impl Volume {
         let begun = self.root.meta(STAGE)?.is_some() || self.root.meta(NEW_LOG)?.is_some();
         if stray || unlogged || begun {
             // Made where it is missing, so that it is there until the last step of the repair.
-            self.root.ensure_dir(STAGE, 0o700)?.remove_all()?;
+            self.own_dir(STAGE, 0o700)?.remove_all()?;
             self.root.remove(NEW)?;
             self.root.remove(NEW_LOG)?;
             self.remove_unlogged(&entries)?;

@@ -141,11 +141,20 @@ impl Volume {
         self.put(&aside, path)
     }
 
-    fn put(&self, aside: &str, path: &str) -> io::Result<()> {
+    /// Renames to a path, whatever is there.
+    pub(super) fn put(&self, aside: &str, path: &str) -> io::Result<()> {
         if self.is_dir(path)? {
             self.root.remove(path)?;
         }
         self.root.rename(aside, path)
+    }
+
+    /// A directory that only we use; whatever else has its name goes.
+    pub(super) fn own_dir(&self, path: &str, mode: u32) -> io::Result<Dir> {
+        if self.root.meta(path)?.is_some() && !self.is_dir(path)? {
+            self.root.remove(path)?;
+        }
+        self.root.ensure_dir(path, mode)
     }
 
     /// Makes the file at a path what the generation says; false if it was.
