@@ -91,6 +91,9 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let aside = path.with_file_name(format!(".{name}.locket-{}", std::process::id()));
     let written = (|| {
+        if let Some(dir) = aside.parent() {
+            fs::create_dir_all(dir)?;
+        }
         let mut file = OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -110,15 +113,6 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
         let _ = fs::remove_file(&aside);
     }
     written
-}
-
-/// Makes a directory (and those above it) if it is not there.
-///
-/// # Errors
-/// It cannot be made.
-pub fn directory(path: &Path) -> Result<()> {
-    fs::create_dir_all(path)
-        .map_err(|e| CommandError::user(format!("{} cannot be made", path.display())).because(e))
 }
 
 /// A directory that only we can look into, with one file in it; both go when this is dropped.

@@ -51,7 +51,7 @@ pub async fn run(args: CheckArgs, cx: &Context) -> Result<ExitCode> {
         )),
         false => cx
             .term
-            .warn("`docker compose up` would refuse this: run `docker locket generate`"),
+            .warn("the project is not complete: run `docker locket generate`"),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -93,13 +93,9 @@ pub(super) fn write(prepared: &Prepared, more: &[Change], yes: bool, cx: &Contex
             .as_ref()
             .is_none_or(|before| !document::same(before, &c.after))
     };
-    let generated: Vec<Change> = prepared
-        .generated
-        .iter()
-        .filter(differs)
-        .chain(more)
-        .cloned()
-        .collect();
+    let generated = prepared.generated.iter().filter(differs);
+    let more = more.iter().filter(|c| !c.is_empty());
+    let generated: Vec<Change> = generated.chain(more).cloned().collect();
     for change in prepared.own.iter().chain(&generated) {
         change.write()?;
     }
@@ -117,6 +113,9 @@ pub(super) fn write(prepared: &Prepared, more: &[Change], yes: bool, cx: &Contex
         }
         all if all.is_empty() => cx.term.info("everything is there already"),
         all => cx.term.info(format!("wrote {}", all.join(", "))),
+    }
+    for image in &prepared.unknown_images {
+        cx.term.info(format!("image {image} is not here: if it has a healthcheck that needs a secret, generate again once it is"));
     }
     for note in &prepared.notes {
         cx.term.warn(note);

@@ -54,9 +54,6 @@ pub async fn run(args: InitArgs, cx: &Context) -> Result<ExitCode> {
     .await?;
     warn(&prepared, cx);
     let schema = add_modeline(&mut prepared)?;
-    if let Some(dir) = schema.path.parent() {
-        user_files::directory(dir)?;
-    }
     write(&prepared, std::slice::from_ref(&schema), args.yes, cx)?;
     Ok(ExitCode::SUCCESS)
 }

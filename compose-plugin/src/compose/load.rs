@@ -166,6 +166,7 @@ pub async fn load(docker: &Docker, request: &Request<'_>) -> Result<Loaded> {
         items = found;
         diagnostics.extend(more);
         diagnostics.extend(super::overlap::overlaps(spec));
+        diagnostics.sort_by(|a, b| (&a.place.origin, a.code).cmp(&(&b.place.origin, b.code)));
     }
     let extras = extras(model);
     Ok(Loaded {

@@ -41,6 +41,8 @@ pub struct Prepared {
     pub notes: Vec<String>,
     /// The generated file is one that compose has not been told of.
     pub unread: bool,
+    /// Images that are not at hand, and might have a healthcheck to wrap.
+    pub unknown_images: BTreeSet<String>,
 }
 
 /// Reads the user's files and works out what is missing.
@@ -128,8 +130,9 @@ pub async fn prepare(
         additions: wanted,
         own: Vec::new(),
         generated: None,
-        notes: unknown.iter().map(|image| note(image)).collect(),
+        notes: Vec::new(),
         unread: false,
+        unknown_images: unknown,
         loaded,
     };
     let nothing = out.additions.services.is_empty()
@@ -150,12 +153,6 @@ pub async fn prepare(
     }
     out.own = texts.changes();
     Ok(out)
-}
-
-fn note(image: &str) -> String {
-    format!(
-        "image {image} is not here: if it has a healthcheck that needs a secret, generate again once it is"
-    )
 }
 
 /// The services that would start without waiting for the gate, also where it is yet to be made.
