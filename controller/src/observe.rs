@@ -1,13 +1,16 @@
 //! What is there: containers, volumes and logs, as the planner wants to see them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures_util::future::join_all;
 use locket_core::{
-    ContainerId, ContainerState, Health, ObservedContainer, ObservedService, Published, Time,
+    ContainerId, ContainerState, Desired, Health, ObservedContainer, ObservedService, Published,
+    Time,
 };
 use locket_crds::id::{Fingerprint, ProjectName, ServiceName};
+use locket_crds::item::{Item, Target};
+use locket_crds::spec::Owner;
 use locket_delivery::layout::SHIM_PATH;
 use locket_delivery::log::Entry;
 use locket_delivery::protocol::{Request, Response, Verdict};
@@ -167,17 +170,26 @@ pub fn service(log: &[Entry], intact: bool, surroundings: String) -> ObservedSer
     }
 }
 
-/// What names of owners mean may change with the image: the images of a service's containers, as one word.
-pub fn surroundings(containers: &[Arc<Container>]) -> BTreeMap<ServiceName, String> {
-    let mut images: BTreeMap<ServiceName, Vec<&str>> = BTreeMap::new();
-    for it in containers {
-        images.entry(service_of(it)).or_default().push(&it.image_id);
-    }
-    let word = |mut all: Vec<&str>| {
-        all.sort_unstable();
-        all.dedup();
-        all.join(" ")
+/// What names of owners mean may change with the image: the images of the containers of services whose files name one, as
+/// one word each.
+pub fn surroundings(
+    desired: &Desired,
+    containers: &[Arc<Container>],
+) -> BTreeMap<ServiceName, String> {
+    let is_name = |o: &Option<Owner>| matches!(o, Some(Owner::Name(_) | Owner::Service));
+    let names = |item: &Item| match &item.target {
+        Target::File { file, .. } => is_name(&file.uid) || is_name(&file.gid),
+        Target::Env { .. } | Target::ComposeEnv { .. } => false,
     };
+    let mut images: BTreeMap<ServiceName, BTreeSet<&str>> = BTreeMap::new();
+    for it in containers {
+        let service = service_of(it);
+        let wanted = desired.services.get(&service);
+        if wanted.is_some_and(|w| w.items.iter().any(names)) {
+            images.entry(service).or_default().insert(&it.image_id);
+        }
+    }
+    let word = |all: BTreeSet<&str>| all.into_iter().collect::<Vec<_>>().join(" ");
     images
         .into_iter()
         .map(|(service, all)| (service, word(all)))

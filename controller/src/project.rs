@@ -186,7 +186,9 @@ impl Project {
 
     /// Nothing is left to look after, but there is still something to remember about it.
     pub fn is_idle(&self) -> bool {
-        let released = self.released.is_some_and(|at| Instant::now() < at + RELEASED_FOR);
+        let released = self
+            .released
+            .is_some_and(|at| Instant::now() < at + RELEASED_FOR);
         self.idle_since.is_some() || released
     }
 
@@ -526,7 +528,7 @@ impl Project {
             return Ok(logs);
         };
         let verify = self.verified.is_none_or(|at| now >= at + VERIFY_EVERY);
-        let mut surroundings = observe::surroundings(containers);
+        let mut surroundings = observe::surroundings(&compiled.desired, containers);
         for service in compiled
             .desired
             .services

@@ -33,13 +33,21 @@ async fn up() -> World {
 async fn a_change_restarts_who_uses_it_once_and_nobody_else() {
     let world = up().await;
     assert_eq!(world.has("api", "key"), "one");
-    let (api, mailer) = (world.container("api").await, world.container("mailer").await);
+    let (api, mailer) = (
+        world.container("api").await,
+        world.container("mailer").await,
+    );
     world.backend.set("key", "two");
-    world.until("the value arrives", async |w| w.has("api", "key") == "two").await;
+    world
+        .until("the value arrives", async |w| w.has("api", "key") == "two")
+        .await;
     world.ready().await;
     let now = world.container("api").await;
     assert_eq!((now.id, world.view("api").starts), (api.id, 2));
-    assert_eq!(world.container("mailer").await.state.started_at, mailer.state.started_at);
+    assert_eq!(
+        world.container("mailer").await.state.started_at,
+        mailer.state.started_at
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -60,7 +68,9 @@ async fn another_controller_goes_on_where_the_first_was_killed() {
     // A change while nobody looks is not missed.
     world.backend.set("key", "two");
     world.restart_controller().await;
-    world.until("the value arrives", async |w| w.has("api", "key") == "two").await;
+    world
+        .until("the value arrives", async |w| w.has("api", "key") == "two")
+        .await;
     world.ready().await;
     assert_eq!(world.view("api").starts, 2);
 }
@@ -69,13 +79,28 @@ async fn another_controller_goes_on_where_the_first_was_killed() {
 async fn a_backend_that_is_down_changes_nothing_but_a_condition() {
     let world = up().await;
     *world.backend.down.lock().unwrap() = Some(ErrorKind::Unavailable);
-    world.until("the condition says so", async |w| !w.condition(None, ConditionKind::SourceReady).await.status).await;
-    assert_eq!(world.condition(None, ConditionKind::SourceReady).await.reason, "Unavailable");
+    world
+        .until("the condition says so", async |w| {
+            !w.condition(None, ConditionKind::SourceReady).await.status
+        })
+        .await;
+    assert_eq!(
+        world
+            .condition(None, ConditionKind::SourceReady)
+            .await
+            .reason,
+        "Unavailable"
+    );
     sleep(Duration::from_secs(600)).await;
-    assert_eq!((world.has("api", "key").as_str(), world.view("api").starts), ("one", 1));
+    assert_eq!(
+        (world.has("api", "key").as_str(), world.view("api").starts),
+        ("one", 1)
+    );
     *world.backend.down.lock().unwrap() = None;
     world.backend.set("key", "two");
-    world.until("it converges", async |w| w.has("api", "key") == "two").await;
+    world
+        .until("it converges", async |w| w.has("api", "key") == "two")
+        .await;
     world.ready().await;
 }
 
@@ -83,23 +108,46 @@ async fn a_backend_that_is_down_changes_nothing_but_a_condition() {
 async fn the_engine_restarts_and_everything_comes_back() {
     let world = up().await;
     world.fake.restart_engine();
-    world.until("the application has its value again", async |w| w.view("api").starts == 2 && w.has("api", "key") == "one" || {
-        // Without a restart policy somebody has to start it.
-        let id = w.container("api").await.id;
-        let _ = w.engine.start(&id).await;
-        false
-    })
-    .await;
+    for service in ["api", "mailer"] {
+        let id = world.container(service).await.id;
+        world.engine.start(&id).await.unwrap();
+    }
+    world
+        .until("the application has its value again", async |w| {
+            w.view("api").ready && w.has("api", "key") == "one"
+        })
+        .await;
     world.ready().await;
+    assert_eq!(
+        world.view("api").starts,
+        2,
+        "it waited in the gate, so it needed no restart"
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_removed_anchor_is_replaced_and_nothing_restarts() {
     let world = up().await;
-    world.engine.remove("locket-anchor-shop-1", true).await.unwrap();
-    world.until("another anchor runs", async |w| w.engine.inspect("locket-anchor-shop-1").await.unwrap().is_some()).await;
+    world
+        .engine
+        .remove("locket-anchor-shop-1", true)
+        .await
+        .unwrap();
+    world
+        .until("another anchor runs", async |w| {
+            w.engine
+                .inspect("locket-anchor-shop-1")
+                .await
+                .unwrap()
+                .is_some()
+        })
+        .await;
     world.backend.set("key", "two");
-    world.until("a change still arrives", async |w| w.has("api", "key") == "two").await;
+    world
+        .until("a change still arrives", async |w| {
+            w.has("api", "key") == "two"
+        })
+        .await;
     world.ready().await;
     assert_eq!(world.view("mailer").starts, 1);
 }
@@ -117,21 +165,43 @@ services:
 async fn a_value_that_ends_the_application_is_rolled_back() {
     let world = World::new(PICKY).await;
     world.backend.set("key", "good");
-    let judge = |view: &locket_engine::fake::AppView| match view.files.values().any(|v| v.starts_with(b"bad")) {
+    let judge = |view: &locket_engine::fake::AppView| match view
+        .files
+        .values()
+        .any(|v| v.starts_with(b"bad"))
+    {
         true => Verdict::Exit(1),
         false => Verdict::Fine,
     };
-    world.app(&["key"], App { judge: Some(std::sync::Arc::new(judge)), ..App::default() });
+    world.app(
+        &["key"],
+        App {
+            judge: Some(std::sync::Arc::new(judge)),
+            ..App::default()
+        },
+    );
     world.up().await;
     world.ready().await;
     sleep(Duration::from_secs(20)).await;
     world.backend.set("key", "bad");
-    world.until("the old value serves again", async |w| w.condition(Some("api"), ConditionKind::RolledOut).await.reason == "RolledBack" && w.has("api", "key") == "good").await;
+    world
+        .until("the old value serves again", async |w| {
+            w.condition(Some("api"), ConditionKind::RolledOut)
+                .await
+                .reason
+                == "RolledBack"
+                && w.has("api", "key") == "good"
+        })
+        .await;
     let starts = world.view("api").starts;
     sleep(Duration::from_secs(600)).await;
     assert_eq!(world.view("api").starts, starts, "it is not tried again");
     world.backend.set("key", "better");
-    world.until("another value is", async |w| w.has("api", "key") == "better").await;
+    world
+        .until("another value is", async |w| {
+            w.has("api", "key") == "better"
+        })
+        .await;
     world.ready().await;
 }
 
@@ -144,10 +214,18 @@ async fn a_project_that_is_down_is_released() {
         world.engine.remove(&id, true).await.unwrap();
     }
     sleep(Duration::from_secs(300)).await;
-    let anchors = world.engine.containers(&["locket.role=anchor"]).await.unwrap();
+    let anchors = world
+        .engine
+        .containers(&["locket.role=anchor"])
+        .await
+        .unwrap();
     assert_eq!(anchors, [], "nothing is brought back");
     for volume in ["locket", "locket-api", "locket-mailer"] {
-        world.engine.remove_volume(&format!("shop_{volume}"), false).await.unwrap();
+        world
+            .engine
+            .remove_volume(&format!("shop_{volume}"), false)
+            .await
+            .unwrap();
     }
 }
 
@@ -158,5 +236,13 @@ async fn a_project_that_is_removed_without_a_word_is_released_too() {
         let id = world.container(service).await.id;
         world.engine.remove(&id, true).await.unwrap();
     }
-    world.until("its anchor is gone", async |w| w.engine.containers(&["locket.role=anchor"]).await.unwrap().is_empty()).await;
+    world
+        .until("its anchor is gone", async |w| {
+            w.engine
+                .containers(&["locket.role=anchor"])
+                .await
+                .unwrap()
+                .is_empty()
+        })
+        .await;
 }

@@ -172,7 +172,13 @@ impl World {
     /// Somebody looks after everything; nothing is there yet.
     pub async fn new(text: &str) -> Self {
         if std::env::var_os("LOCKET_TEST_LOG").is_some() {
-            let _ = tracing_subscriber::fmt().without_time().with_ansi(false).with_target(false).with_test_writer().with_env_filter("locket=debug").try_init();
+            let _ = tracing_subscriber::fmt()
+                .without_time()
+                .with_ansi(false)
+                .with_target(false)
+                .with_test_writer()
+                .with_env_filter("locket=debug")
+                .try_init();
         }
         let fake = Fake::new();
         let handler = fake.clone();

@@ -144,7 +144,9 @@ impl Fake {
     /// Starts the engine again, and with it the containers whose restart policy says so.
     pub fn come_up(&self) {
         self.shared.up.store(true, Ordering::SeqCst);
-        for id in self.shared.world().to_boot() {
+        // In a statement of its own: each start takes the lock.
+        let to_boot = self.shared.world().to_boot();
+        for id in to_boot {
             // A container that cannot be started stays as it is, as on a real engine.
             let _ = self.shared.start(&id);
         }
