@@ -371,4 +371,6 @@ impl Session {
 }
 
 #[cfg(test)]
+mod over_stream;
+#[cfg(test)]
 mod tests;

@@ -1,20 +1,19 @@
-use std::os::unix::net::UnixStream;
-use std::thread::{self, JoinHandle};
+use std::thread;
 
 use tempfile::TempDir;
 
 use super::*;
 use crate::generation::{GenFile, Generation, Update};
 use crate::log::Entry;
-use crate::protocol::{Verdict, frame_length};
+use crate::protocol::Verdict;
 
-struct World {
+pub(super) struct World {
     _dir: TempDir,
-    roots: Roots,
+    pub(super) roots: Roots,
     services: PathBuf,
 }
 
-fn world(services: &[&str]) -> World {
+pub(super) fn world(services: &[&str]) -> World {
     let dir = tempfile::tempdir().unwrap();
     let roots = Roots {
         project: dir.path().join("p"),
@@ -51,10 +50,10 @@ fn generation(content: &str) -> Generation {
 }
 
 /// A session that is asked without a transport.
-struct Client(Session);
+pub(super) struct Client(Session);
 
 impl Client {
-    fn new(world: &World) -> Self {
+    pub(super) fn new(world: &World) -> Self {
         let clock = || Stamp {
             realtime: 7,
             boottime: 3,
@@ -81,7 +80,7 @@ impl Client {
         Response::decode(&self.0.answer(request.encode()).unwrap()).unwrap()
     }
 
-    fn acquire(&mut self, holder: &str) -> Response {
+    pub(super) fn acquire(&mut self, holder: &str) -> Response {
         self.ask(&Request::Acquire {
             holder: holder.into(),
         })
@@ -446,98 +445,6 @@ fn a_new_key_is_noticed_and_the_log_recomputed() {
     );
 }
 
-/// A session at the other end of a socket.
-fn serve_at(world: &World) -> (UnixStream, JoinHandle<Result<(), Error>>) {
-    let (ours, theirs) = UnixStream::pair().unwrap();
-    let roots = world.roots.clone();
-    (ours, thread::spawn(move || serve(&roots, &theirs, &theirs)))
-}
-
-fn call(stream: &mut UnixStream, request: &Request) -> Response {
-    use std::io::{Read as _, Write as _};
-    stream
-        .write_all(&protocol::frame(&request.encode()))
-        .unwrap();
-    let mut prefix = [0; 4];
-    stream.read_exact(&mut prefix).unwrap();
-    let mut payload = vec![0; frame_length(prefix).unwrap()];
-    stream.read_exact(&mut payload).unwrap();
-    Response::decode(&payload).unwrap()
-}
-
-#[test]
-fn a_session_over_a_stream_ends_with_its_input_and_gives_the_lease_back() {
-    let world = world(&["api"]);
-    let (mut stream, session) = serve_at(&world);
-    let hello = Request::Hello {
-        protocol: protocol::VERSION,
-    };
-    assert!(matches!(call(&mut stream, &hello), Response::Hello { .. }));
-    let granted = call(&mut stream, &Request::Acquire { holder: "x".into() });
-    assert_eq!(granted, Response::Granted { term: 1 });
-    // Larger than what any pipe or socket holds, both ways.
-    let bytes = vec![7; 3 << 20];
-    let write = Request::WriteState {
-        name: "big".into(),
-        term: 1,
-        bytes: bytes.clone(),
-    };
-    assert_eq!(call(&mut stream, &write), Response::Done);
-    let read = Request::ReadState { name: "big".into() };
-    assert_eq!(call(&mut stream, &read), Response::State(Some(bytes)));
-    assert_eq!(
-        Client::new(&world).acquire("y"),
-        Response::Held {
-            holder: "x".into(),
-            term: 1
-        }
-    );
-    drop(stream);
-    assert!(session.join().unwrap().is_ok());
-    assert_eq!(
-        Client::new(&world).acquire("y"),
-        Response::Granted { term: 2 }
-    );
-}
-
-#[test]
-fn garbage_half_a_message_and_too_large_a_one_end_a_session() {
-    use std::io::Write as _;
-    let world = world(&[]);
-    for (bytes, malformed) in [
-        (&[1, 0, 0, 0, 99][..], true),
-        (&[1, 0, 0, 0, 1], true),
-        (&[0, 0, 0, 0], true),
-        (&[9, 0], false),
-        (&[9, 0, 0, 0, 1], false),
-        (&[255, 255, 255, 255], false),
-    ] {
-        let (mut stream, session) = serve_at(&world);
-        stream.write_all(bytes).unwrap();
-        stream.shutdown(std::net::Shutdown::Write).unwrap();
-        let ended = session.join().unwrap();
-        assert!(
-            matches!(&ended, Err(Error::Malformed(_)) if malformed)
-                || matches!(&ended, Err(Error::Stream(_)) if !malformed),
-            "{bytes:?} {ended:?}"
-        );
-    }
-}
-
-#[test]
-fn silence_and_a_client_that_takes_nothing_are_noticed() {
-    let patience = Duration::from_millis(1);
-    let (ours, _theirs) = UnixStream::pair().unwrap();
-    assert!(matches!(
-        stream::read_frame(ours.as_fd(), patience),
-        Err(Error::Silent(_))
-    ));
-    assert!(matches!(
-        stream::write(ours.as_fd(), &vec![0; 8 << 20], patience),
-        Err(Error::Silent(_))
-    ));
-}
-
 #[test]
 fn volumes_may_each_have_a_place_of_their_own() {
     let world = world(&["volume-1"]);
@@ -559,4 +466,52 @@ fn volumes_may_each_have_a_place_of_their_own() {
     );
     assert_eq!(client.acquire("x"), Response::Granted { term: 1 });
     assert_eq!(client.publish(1, 0, "a").unwrap().seq, 1);
+}
+
+#[test]
+fn who_looks_while_another_publishes_sees_whole_generations_only() {
+    let world = world(&["api"]);
+    let mut writer = Client::new(&world);
+    assert_eq!(writer.acquire("x"), Response::Granted { term: 1 });
+    writer.publish(1, 0, "0").unwrap();
+    let (app, done) = (
+        world.services.join("api"),
+        std::sync::atomic::AtomicBool::new(false),
+    );
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut reader = Client::new(&world);
+            let verify = Request::Verify {
+                service: "api".into(),
+            };
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                assert_eq!(reader.ask(&verify), Response::Verified(Verdict::Intact));
+            }
+        });
+        scope.spawn(|| {
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                // A generation is kept open for as long as somebody looks at it through a handle.
+                let dir = Dir::open(&app.join("..data")).unwrap();
+                let Ok((env, _)) = dir.read("env") else {
+                    continue; // Pruned meanwhile.
+                };
+                let Ok((file, _)) = dir.read("files/password") else {
+                    continue;
+                };
+                assert_eq!(**env, [b"A=", &**file, b"\0"].concat());
+            }
+        });
+        let publish = |seq: u64| {
+            let entry = writer.publish(1, seq, &seq.to_string());
+            let keep = Request::Prune {
+                service: "api".into(),
+                term: 1,
+                keep: vec![],
+            };
+            (entry, writer.ask(&keep))
+        };
+        let answers: Vec<_> = (1..=40).map(publish).collect();
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(answers.iter().all(|a| a.0.is_ok() && a.1 == Response::Done));
+    });
 }
