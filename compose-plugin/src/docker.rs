@@ -8,8 +8,10 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
+use tokio::signal::unix::{SignalKind, signal};
 use zeroize::Zeroizing;
 
 use crate::compose::{ComposeFlags, Files, How};
@@ -154,7 +156,9 @@ impl Docker {
             .command(args)
             .spawn()
             .map_err(|e| self.unstartable(e))?;
-        // Ctrl-C goes to the whole foreground group: compose stops its containers, and we wait for that.
+        // Ctrl-C goes to the whole foreground group, SIGTERM only to us: compose stops its containers, and we wait for that.
+        let unlistenable = |e| CommandError::internal("signals cannot be received").because(e);
+        let mut terminate = signal(SignalKind::terminate()).map_err(unlistenable)?;
         loop {
             tokio::select! {
                 status = child.wait() => {
@@ -162,6 +166,13 @@ impl Docker {
                     return Ok(status.code().and_then(|c| u8::try_from(c).ok()).unwrap_or(1));
                 }
                 _ = tokio::signal::ctrl_c() => {}
+                Some(()) = terminate.recv() => {
+                    let pid = child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?));
+                    if let Some(pid) = pid {
+                        // It may have ended a moment ago.
+                        let _ = kill_process(pid, Signal::TERM);
+                    }
+                }
             }
         }
     }
@@ -242,44 +253,4 @@ fn version(text: &str) -> Option<(u32, u32)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn files_are_named_as_they_were_found() {
-        let docker = Docker::new(&GlobalFlags::default(), &BTreeMap::new(), Path::new("/p"));
-        let mut files = Files {
-            paths: vec!["/p/a.yaml".into(), "/p/b:c.yaml".into()],
-            how: How::Flags,
-            project_dir: "/p".into(),
-            env_file: "/p/.env".into(),
-        };
-        let flags = ComposeFlags {
-            project_name: Some("x".to_owned()),
-            ..ComposeFlags::default()
-        };
-        let (_, words) = docker.compose(&flags, &files);
-        assert_eq!(
-            words,
-            [
-                "compose",
-                "--file=/p/a.yaml",
-                "--file=/p/b:c.yaml",
-                "--project-name=x"
-            ]
-        );
-        files.how = How::Search;
-        let (docker, words) = docker.compose(&flags, &files);
-        assert_eq!(words, ["compose", "--project-name=x"]);
-        assert_eq!(docker.env["COMPOSE_FILE"], "/p/a.yaml;/p/b:c.yaml");
-        assert_eq!(docker.env["COMPOSE_PATH_SEPARATOR"], ";");
-    }
-
-    #[test]
-    fn versions_are_compared_by_their_first_two_numbers() {
-        assert_eq!(version("2.40.3-3"), Some((2, 40)));
-        assert_eq!(version("v5.0.0-rc1"), Some((5, 0)));
-        assert!(version("2.9.0").unwrap() < MIN_COMPOSE);
-        assert_eq!(version("dev"), None);
-    }
-}
+mod tests;

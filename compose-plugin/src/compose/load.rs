@@ -33,7 +33,7 @@ pub struct Request<'a> {
 
 /// A project that was read.
 pub struct Loaded {
-    /// What it asks for; nothing if there is an error among the diagnostics.
+    /// What it asks for; nothing if it cannot be read. Whoever acts on it takes [`Loaded::spec()`], which refuses errors.
     pub spec: Option<ProjectSpec>,
     /// The services' items, names looked up; a service with an error has none.
     pub items: BTreeMap<ServiceName, Vec<Item>>,
