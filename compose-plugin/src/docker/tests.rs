@@ -109,21 +109,14 @@ async fn an_exit_code_is_handed_on() {
 
 #[tokio::test]
 async fn a_compose_that_is_too_old_or_missing_is_refused_in_one_line() {
+    // `sh compose version --short` runs the script of that name.
     let dir = tempfile::tempdir().unwrap();
-    let program = dir.path().join("docker");
     let said = |script: &str| {
-        std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(
-            &program,
-            std::os::unix::fs::PermissionsExt::from_mode(0o755),
-        )
-        .unwrap();
-        let env = [(
-            "DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND".to_owned(),
-            program.display().to_string(),
-        )]
-        .into();
-        Docker::new(&GlobalFlags::default(), &env, dir.path())
+        std::fs::write(dir.path().join("compose"), format!("{script}\n")).unwrap();
+        Docker {
+            dir: dir.path().to_owned(),
+            ..shell(&[])
+        }
     };
     let old = said("echo v2.35.1").require_compose().await.unwrap_err();
     assert_eq!(
