@@ -5,7 +5,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::cmd::{check, generate, init, schema, secret, up};
+use crate::cmd::{
+    apply, check, controller, events, explain, generate, init, pause, plan, refresh, schema,
+    secret, status, trust, up, wait,
+};
 use crate::context::{Context, Surroundings};
 use crate::endpoint::GlobalFlags;
 use crate::error::{CommandError, Kind, Result};
@@ -37,8 +40,30 @@ enum Command {
     Check(check::CheckArgs),
     /// `docker compose up` with what `generate` would write, in memory
     Up(up::UpArgs),
-    /// The built-in encrypted store
+    /// Set, list and back up secrets of the built-in encrypted store
     Secret(secret::SecretArgs),
+    /// How projects stand: conditions, containers, sources, what waits
+    Status(status::StatusArgs),
+    /// Why a service is as it is: what it is given, what was done to it and why
+    Explain(explain::ExplainArgs),
+    /// What has happened
+    Events(events::EventsArgs),
+    /// Wait until a condition holds
+    Wait(wait::WaitArgs),
+    /// What would change, what would restart, in which order, and why
+    Plan(plan::PlanArgs),
+    /// Deliver, and restart what has to be restarted
+    Apply(apply::ApplyArgs),
+    /// Ask backends again at once
+    Refresh(refresh::RefreshArgs),
+    /// Hold everything that disrupts a project
+    Pause(pause::PauseArgs),
+    /// Let a paused project go on
+    Resume(pause::PauseArgs),
+    /// Grant the controller what the project asks for
+    Trust(trust::TrustArgs),
+    /// Run, install and look at the controller
+    Controller(controller::ControllerArgs),
     /// Print the JSON Schema of x-locket, or of locket.yaml
     Schema(schema::SchemaArgs),
 }
@@ -90,10 +115,16 @@ pub fn main(plugin: bool, words: Vec<String>, surroundings: Surroundings) -> Exi
     }
 }
 
-fn runtime(_: &Command) -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
+/// One thread will do for a command; the controller has two, so that a slow pass delays no answer.
+fn runtime(command: &Command) -> std::io::Result<tokio::runtime::Runtime> {
+    use tokio::runtime::Builder;
+    match command {
+        Command::Controller(args) if args.is_run() => Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build(),
+        _ => Builder::new_current_thread().enable_all().build(),
+    }
 }
 
 async fn run(command: Command, cx: &Context) -> Result<ExitCode> {
@@ -103,6 +134,17 @@ async fn run(command: Command, cx: &Context) -> Result<ExitCode> {
         Command::Check(args) => check::run(args, cx).await,
         Command::Up(args) => up::run(args, cx).await,
         Command::Secret(args) => secret::run(args, cx).await,
+        Command::Status(args) => status::run(args, cx).await,
+        Command::Explain(args) => explain::run(args, cx).await,
+        Command::Events(args) => events::run(args, cx).await,
+        Command::Wait(args) => wait::run(args, cx).await,
+        Command::Plan(args) => plan::run(args, cx).await,
+        Command::Apply(args) => apply::run(args, cx).await,
+        Command::Refresh(args) => refresh::run(args, cx).await,
+        Command::Pause(args) => pause::run(args, true, cx).await,
+        Command::Resume(args) => pause::run(args, false, cx).await,
+        Command::Trust(args) => trust::run(args, cx).await,
+        Command::Controller(args) => controller::run(args, cx).await,
         Command::Schema(args) => schema::run(args, cx).await,
     }
 }

@@ -1,9 +1,19 @@
 //! The commands, one file each. A command takes its arguments and the [`Context`](crate::context::Context) and returns
 //! the exit code of the process.
 
+pub mod apply;
 pub mod check;
+pub mod controller;
+pub mod events;
+pub mod explain;
 pub mod generate;
 pub mod init;
+pub mod pause;
+pub mod plan;
+pub mod refresh;
 pub mod schema;
 pub mod secret;
+pub mod status;
+pub mod trust;
 pub mod up;
+pub mod wait;

@@ -180,7 +180,7 @@ impl Context {
     /// # Errors
     /// The engine does not answer, or the host configuration is broken.
     pub async fn access(&self, base: &Path) -> Result<Access> {
-        let first = self.open(base, HostConfig::default()).await?;
+        let first = self.any_controller().await?;
         if first.controller().is_some() {
             return Ok(first);
         }
@@ -191,6 +191,14 @@ impl Context {
         } else {
             self.open(base, config).await
         }
+    }
+
+    /// The way in as it is without any configuration: to see whether a controller answers.
+    ///
+    /// # Errors
+    /// The engine does not answer.
+    pub async fn any_controller(&self) -> Result<Access> {
+        self.open(&self.dir, HostConfig::default()).await
     }
 
     async fn open(&self, base: &Path, config: HostConfig) -> Result<Access> {

@@ -71,10 +71,9 @@ async fn name_of(cx: &Context, flags: &ComposeFlags, files: &Files) -> ProjectNa
     struct Model {
         name: String,
     }
-    let mut args = vec!["compose".to_owned()];
-    args.extend(flags.args(&files.paths));
+    let (docker, mut args) = cx.docker().compose(flags, files);
     args.extend(["config", "--no-env-resolution", "--format", "json"].map(str::to_owned));
-    let model = match cx.docker().output(&args).await {
+    let model = match docker.output(&args).await {
         Ok(output) if output.status.success() => {
             serde_json::from_slice::<Model>(&output.stdout).ok()
         }

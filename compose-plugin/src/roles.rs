@@ -25,7 +25,7 @@ pub fn dispatch(argv: Vec<OsString>) -> ExitCode {
         .and_then(Path::file_name)
         .unwrap_or_default();
     if name == SHIM {
-        return ExitCode::from(70);
+        return locket_shim::main(argv);
     }
     let first = argv
         .get(1)

@@ -44,6 +44,8 @@ pub struct CreateContainer {
     pub pids_limit: Option<i64>,
     /// Log driver `none`: what it prints is kept nowhere.
     pub no_log: bool,
+    /// Log driver `json-file` with three files of at most so many bytes each.
+    pub log_size: Option<u64>,
     /// What the engine does when it ends by itself.
     pub restart_policy: RestartPolicy,
     /// Replaces the image's healthcheck.
@@ -133,10 +135,7 @@ impl CreateContainer {
                 cap_drop: some(&self.cap_drop),
                 cap_add: some(&self.cap_add),
                 pids_limit: self.pids_limit,
-                log_config: self.no_log.then(|| HostConfigLogConfig {
-                    typ: Some("none".to_owned()),
-                    config: None,
-                }),
+                log_config: self.log_config(),
                 restart_policy: Some(self.restart_policy.to_model()),
                 init: self.init,
                 security_opt: self
@@ -147,6 +146,24 @@ impl CreateContainer {
             }),
             ..ContainerCreateBody::default()
         }
+    }
+}
+
+impl CreateContainer {
+    fn log_config(&self) -> Option<HostConfigLogConfig> {
+        let driver = |name: &str, options| HostConfigLogConfig {
+            typ: Some(name.to_owned()),
+            config: options,
+        };
+        if self.no_log {
+            return Some(driver("none", None));
+        }
+        let options = |size: u64| {
+            let pairs = [("max-size", size.to_string()), ("max-file", "3".to_owned())];
+            pairs.map(|(key, value)| (key.to_owned(), value)).into()
+        };
+        self.log_size
+            .map(|size| driver("json-file", Some(options(size))))
     }
 }
 

@@ -1,0 +1,88 @@
+//! `docker locket controller`: the process that keeps containers in agreement.
+
+mod container;
+mod install;
+mod run;
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use locket_controller::own::controller::NAME;
+
+use crate::context::{Context, VERSION};
+use crate::error::{CommandError, Result};
+use crate::output::lines;
+
+/// Arguments of `controller`.
+#[derive(Debug, Clone, Args)]
+pub struct ControllerArgs {
+    #[command(subcommand)]
+    command: Command,
+}
+
+impl ControllerArgs {
+    /// Whether this process becomes the controller.
+    pub fn is_run(&self) -> bool {
+        matches!(self.command, Command::Run(_))
+    }
+}
+
+#[derive(Debug, Clone, Subcommand)]
+enum Command {
+    /// Be the controller, in the foreground
+    Run(run::RunArgs),
+    /// Run the controller in a container of its own, for good
+    Install(install::InstallArgs),
+    /// Remove that container; what was delivered stays
+    Uninstall,
+    /// Tell whether a controller answers; exit with 1 if none does
+    Status,
+    /// The log of the controller's container
+    Logs {
+        /// Go on with what is logged from now on
+        #[arg(short, long)]
+        follow: bool,
+        /// Only the last lines
+        #[arg(short = 'n', long, value_name = "N")]
+        tail: Option<u64>,
+    },
+}
+
+/// Runs it.
+///
+/// # Errors
+/// The engine does not answer or refuses.
+pub async fn run(args: ControllerArgs, cx: &Context) -> Result<ExitCode> {
+    match args.command {
+        Command::Run(args) => run::run(args, cx).await,
+        Command::Install(args) => install::install(args, cx).await,
+        Command::Uninstall => install::uninstall(cx).await,
+        Command::Status => status(cx).await,
+        Command::Logs { follow, tail } => {
+            let mut words = vec!["logs".to_owned()];
+            words.extend(follow.then(|| "--follow".to_owned()));
+            words.extend(tail.map(|n| format!("--tail={n}")));
+            words.push(NAME.to_owned());
+            Ok(ExitCode::from(cx.docker().attached(&words).await?))
+        }
+    }
+}
+
+/// Asks it, over the way that every command takes: an answer is the truth.
+async fn status(cx: &Context) -> Result<ExitCode> {
+    let access = cx.any_controller().await?;
+    let Some((answerer, place)) = access.controller() else {
+        let e = CommandError::user("no controller answers");
+        return Err(e.hint("`docker locket controller install` makes one; `controller run` is one in the foreground"));
+    };
+    cx.term.out(format_args!(
+        "controller {} answers: {}, engine {}",
+        lines(&answerer.locket),
+        lines(place),
+        lines(&answerer.engine)
+    ));
+    if answerer.locket != VERSION {
+        cx.term.warn(format_args!("this program is {VERSION}; `docker locket controller install` brings the controller to the same version"));
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,303 @@
+//! `controller install` and `uninstall`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use locket_controller::own::controller::NAME;
+use locket_crds::config::{Allowed, HostConfig};
+use locket_crds::spec::{AuthSpec, Credential, SourceSpec};
+use locket_engine::{Endpoint, EngineInfo, Status};
+use locket_providers::local::{ConfigFile, LocalClient};
+
+use super::container::{self, Needs};
+use crate::config::{self, store_error};
+use crate::context::{Context, engine_error};
+use crate::credentials;
+use crate::endpoint::DEFAULT_SOCKET;
+use crate::error::{CommandError, Result};
+use crate::output::lines;
+
+/// Where systems keep the authorities that they trust; the first that is there is mounted.
+const AUTHORITIES: [&str; 3] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/cert.pem",
+];
+/// How long it may take to answer.
+const START: Duration = Duration::from_secs(30);
+/// Between two questions.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Arguments of `install`.
+#[derive(Debug, Clone, Args)]
+pub struct InstallArgs {
+    /// Host configuration (locket.yaml), which is kept on the engine with the files that it names
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The engine's socket on its own machine, where it cannot be told
+    #[arg(long, value_name = "PATH")]
+    socket: Option<String>,
+    /// Print a compose file instead
+    #[arg(long)]
+    print: bool,
+}
+
+/// Runs `install`.
+///
+/// # Errors
+/// The configuration is broken, the engine refuses, or the controller does not answer in time.
+pub async fn install(args: InstallArgs, cx: &Context) -> Result<ExitCode> {
+    let host = cx.host().await?;
+    let info = host.engine.info().await.map_err(engine_error)?;
+    let endpoint = cx.endpoint()?;
+    let store = cx.store().await?;
+    let config = configure(args.config.as_deref(), &store, cx).await?;
+    let needs = needs(&config, &endpoint, &info, args.socket)?;
+    let image = host
+        .ensure_image()
+        .await
+        .map_err(|e| CommandError::user("the image cannot be put on the engine").because(e))?;
+    if args.print {
+        cx.term
+            .out(container::compose_file(host.tag(), &needs).trim_end());
+        return Ok(ExitCode::SUCCESS);
+    }
+    let engine = &host.engine;
+    match engine.inspect(NAME).await.map_err(engine_error)? {
+        Some(it) if !container::is_ours(&it) => {
+            let e = CommandError::user(format!("container {NAME} exists and is not locket's"));
+            return Err(e.hint("remove or rename it"));
+        }
+        Some(it)
+            if it.state.status == Status::Running && container::is_same(&it, &image, &needs) =>
+        {
+            cx.term.info("the controller is installed already");
+        }
+        found => {
+            if let Some(it) = found {
+                engine.stop(&it.id, None).await.map_err(engine_error)?;
+                engine.remove(&it.id, true).await.map_err(engine_error)?;
+            }
+            let id = engine
+                .create(&container::spec(&image, &needs))
+                .await
+                .map_err(engine_error)?;
+            engine.start(&id).await.map_err(engine_error)?;
+        }
+    }
+    answers(cx).await?;
+    cx.term.info(format_args!(
+        "the controller runs as container {NAME} and looks after this engine from now on"
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Takes configuration and credential files to the engine; gives what is in force.
+async fn configure(file: Option<&Path>, store: &LocalClient, cx: &Context) -> Result<HostConfig> {
+    if let Some(path) = file {
+        let path = cx.dir.join(path);
+        let text = std::fs::read(&path).map_err(|e| {
+            CommandError::user(format!("{} cannot be read", path.display())).because(e)
+        })?;
+        config::parse(&path.display().to_string(), text.clone())?;
+        store
+            .write_config(ConfigFile::Host, &text)
+            .await
+            .map_err(store_error)?;
+    }
+    let config = config::read(store, None).await?;
+    let sources: Vec<&SourceSpec> = all_sources(&config).collect();
+    for path in credentials::copy(store, credentials::files(sources.iter().copied())).await? {
+        // One that was copied before may well be gone here.
+        cx.term.warn(format_args!(
+            "the credential file {} cannot be read here, so it was not taken along",
+            lines(&path)
+        ));
+    }
+    for name in sources.iter().filter_map(|source| variable(source)) {
+        cx.term.warn(format_args!(
+            "the controller's container has no environment variable {}; name a file instead",
+            lines(name)
+        ));
+    }
+    Ok(config)
+}
+
+/// The host's, and those of compose files that are granted.
+fn all_sources(config: &HostConfig) -> impl Iterator<Item = &SourceSpec> {
+    let granted = config
+        .grants
+        .iter()
+        .flat_map(|grant| &grant.sources)
+        .filter_map(|allowed| match allowed {
+            Allowed::Own(source) => Some(&**source),
+            Allowed::Named(_) => None,
+        });
+    config.sources.values().chain(granted)
+}
+
+fn variable(source: &SourceSpec) -> Option<&str> {
+    let (AuthSpec::Token(credential)
+    | AuthSpec::Approle {
+        secret_id: credential,
+        ..
+    }) = source.auth.as_ref()?;
+    match credential {
+        Credential::Env(name) => Some(name),
+        Credential::File(_) => None,
+    }
+}
+
+fn needs(
+    config: &HostConfig,
+    endpoint: &Endpoint,
+    info: &EngineInfo,
+    socket: Option<String>,
+) -> Result<Needs> {
+    let roots: Vec<&String> = all_sources(config)
+        .filter(|s| s.kind == "file")
+        .filter_map(|s| s.root.as_ref())
+        .collect();
+    let local = matches!(endpoint, Endpoint::Unix(_));
+    if let Some(root) = roots.first().filter(|_| !local) {
+        let e = CommandError::user(format!(
+            "the engine is on another machine, so its controller cannot see {root}"
+        ));
+        return Err(e.hint(
+            "`file` sources need a controller where the files are: run `controller run` there",
+        ));
+    }
+    let socket = match (socket, endpoint) {
+        (Some(path), _) => path,
+        (None, Endpoint::Unix(path)) => path.display().to_string(),
+        (None, _) if info.rootless => {
+            let e = CommandError::user(
+                "the engine on the other machine is rootless, and where its socket is cannot be told from here",
+            );
+            return Err(e.hint("name it: `--socket /run/user/UID/docker.sock`"));
+        }
+        (None, _) => DEFAULT_SOCKET.to_owned(),
+    };
+    let authorities = AUTHORITIES
+        .into_iter()
+        .find(|path| local && Path::new(path).exists());
+    let mut read: Vec<String> = authorities
+        .into_iter()
+        .map(str::to_owned)
+        .chain(roots.iter().map(|r| (*r).clone()))
+        .collect();
+    read.sort();
+    read.dedup();
+    Ok(Needs {
+        socket,
+        read,
+        foreign_files: !roots.is_empty(),
+    })
+}
+
+/// Waits until it answers: an installation that does not is none.
+async fn answers(cx: &Context) -> Result<()> {
+    let look = async {
+        loop {
+            if let Ok(access) = cx.any_controller().await
+                && access.controller().is_some()
+            {
+                return;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    tokio::time::timeout(START, look).await.map_err(|_| {
+        let e = CommandError::user(format!(
+            "the controller does not answer after {} s",
+            START.as_secs()
+        ));
+        e.hint("`docker locket controller logs` says why")
+    })
+}
+
+/// Runs `uninstall`.
+///
+/// # Errors
+/// The engine refuses, or the container is not ours.
+pub async fn uninstall(cx: &Context) -> Result<ExitCode> {
+    let host = cx.host().await?;
+    let Some(it) = host.engine.inspect(NAME).await.map_err(engine_error)? else {
+        cx.term.info("no controller is installed");
+        return Ok(ExitCode::SUCCESS);
+    };
+    if !container::is_ours(&it) {
+        return Err(CommandError::user(format!(
+            "container {NAME} is not locket's; it is left alone"
+        )));
+    }
+    host.engine.stop(&it.id, None).await.map_err(engine_error)?;
+    host.engine
+        .remove(&it.id, true)
+        .await
+        .map_err(engine_error)?;
+    cx.term.info("the controller is removed; what was delivered stays, later changes arrive by `docker locket apply`");
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn info(rootless: bool) -> EngineInfo {
+        EngineInfo {
+            id: String::new(),
+            name: String::new(),
+            rootless,
+            os_type: "linux".into(),
+            arch: "x86_64".into(),
+            docker_root_dir: String::new(),
+            live_restore: false,
+            system_time: None,
+        }
+    }
+
+    #[test]
+    fn the_surroundings_depend_on_where_the_engine_is() {
+        let config = HostConfig::parse(
+            "locket.yaml",
+            "sources: { f: { type: file, root: /srv/secrets } }\n",
+        )
+        .unwrap();
+        let here = Endpoint::Unix("/run/user/7/docker.sock".into());
+        let there = Endpoint::DialStdio {
+            command: vec!["docker".into()],
+        };
+        let it = needs(&config, &here, &info(true), None).unwrap();
+        assert_eq!(it.socket, "/run/user/7/docker.sock");
+        assert!(it.foreign_files && it.read.contains(&"/srv/secrets".to_owned()));
+        assert!(
+            needs(&config, &there, &info(false), None)
+                .unwrap_err()
+                .message
+                .contains("/srv/secrets")
+        );
+        let none = HostConfig::default();
+        assert_eq!(
+            needs(&none, &there, &info(false), None).unwrap(),
+            Needs {
+                socket: DEFAULT_SOCKET.into(),
+                ..Needs::default()
+            }
+        );
+        assert!(
+            needs(&none, &there, &info(true), None)
+                .unwrap_err()
+                .message
+                .contains("rootless")
+        );
+        assert_eq!(
+            needs(&none, &there, &info(true), Some("/x".into()))
+                .unwrap()
+                .socket,
+            "/x"
+        );
+    }
+}

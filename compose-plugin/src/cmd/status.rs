@@ -1,0 +1,377 @@
+//! `docker locket status`: how projects stand.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use locket_crds::api::{
+    Condition, ConditionKind, ContainerStatus, ProjectStatus, ServiceStatus, SourceStatus, Status,
+    Timestamp,
+};
+
+use crate::context::Context;
+use crate::error::{CommandError, Result};
+use crate::output::{lines, table};
+use crate::project::{self, ProjectFlag};
+
+/// How often `--watch` looks.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Arguments of `status`.
+#[derive(Debug, Clone, Args)]
+pub struct StatusArgs {
+    #[command(flatten)]
+    project: ProjectFlag,
+    /// All projects, not only the current folder's
+    #[arg(short, long)]
+    all: bool,
+    /// Show it again whenever it changes
+    #[arg(short, long)]
+    watch: bool,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// The engine does not answer.
+pub async fn run(args: StatusArgs, cx: &Context) -> Result<ExitCode> {
+    let flags = args.project.compose();
+    let project = if args.all {
+        None
+    } else {
+        project::name(cx, &flags).await?
+    };
+    let access = cx.access(&project::base(cx, &flags)).await?;
+    let mut shown = None;
+    loop {
+        let status = access.status(project.as_ref()).await?;
+        let text = if args.json {
+            serde_json::to_string_pretty(&status)
+                .map_err(|e| CommandError::internal("the status cannot be written").because(e))?
+        } else {
+            text(&status, access.controller().is_some(), cx.now())
+        };
+        if shown.as_ref() != Some(&text) {
+            if args.watch && cx.term.shows() && !args.json {
+                // Home, then clear what was there.
+                cx.term.bytes(b"\x1b[H\x1b[2J");
+            }
+            cx.term.out(&text);
+            shown = Some(text);
+        }
+        if !args.watch || cx.term.closed() {
+            return Ok(ExitCode::SUCCESS);
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Everything, a paragraph a project.
+fn text(status: &Status, controller: bool, now: Timestamp) -> String {
+    let mut out: Vec<String> = status.projects.iter().map(|it| project(it, now)).collect();
+    if out.is_empty() {
+        out.push("no project on this engine uses locket".to_owned());
+    }
+    if !controller {
+        out.push("no controller runs: changes arrive by `docker locket apply`, or `docker locket controller install` once".to_owned());
+    }
+    out.join("\n\n")
+}
+
+fn project(it: &ProjectStatus, now: Timestamp) -> String {
+    let mut out = vec![format!(
+        "{}  {}",
+        it.project,
+        lines(&summary(&it.conditions))
+    )];
+    for condition in it.conditions.iter().filter(|c| notable(c)) {
+        out.push(format!(
+            "  {}",
+            lines(&said(condition)).replace('\n', "\n  ")
+        ));
+    }
+    if !it.services.is_empty() {
+        out.push(String::new());
+        out.push(table(
+            &["SERVICE", "GENERATION", "CONTAINER", "RUNS WITH", "STATE"],
+            &it.services.iter().flat_map(service).collect::<Vec<_>>(),
+        ));
+    }
+    if !it.sources.is_empty() {
+        let rows: Vec<_> = it.sources.iter().map(|s| source(s, now)).collect();
+        out.push(String::new());
+        out.push(table(&["SOURCE", "TYPE", "LAST ANSWER", "STATE"], &rows));
+    }
+    if !it.waiting.is_empty() {
+        let one = |w: &locket_crds::api::Waiting| {
+            let until = w
+                .until
+                .map(|t| format!(" (until {})", clock(t)))
+                .unwrap_or_default();
+            vec![
+                w.service.to_string(),
+                w.what.clone(),
+                format!("{}{until}", or(&w.message, &w.reason)),
+            ]
+        };
+        out.push(String::new());
+        out.push(table(
+            &["WAITS", "WITH", "FOR"],
+            &it.waiting.iter().map(one).collect::<Vec<_>>(),
+        ));
+    }
+    out.join("\n")
+}
+
+/// `Ready`, or the first thing that keeps it from being so.
+fn summary(all: &[Condition]) -> String {
+    let ready = all.iter().find(|c| c.kind == ConditionKind::Ready);
+    match ready {
+        Some(c) if c.status => "Ready".to_owned(),
+        Some(c) => format!("not ready: {}", or(&c.reason, "unknown")),
+        None => "unknown".to_owned(),
+    }
+}
+
+/// Conditions that somebody should see: everything that is not well, but not that all of it is not.
+fn notable(c: &Condition) -> bool {
+    c.status != c.kind.good() && c.kind != ConditionKind::Ready
+}
+
+/// `SourceReady=False/NotGranted: message`.
+fn said(c: &Condition) -> String {
+    let status = if c.status { "True" } else { "False" };
+    let message = if c.message.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", c.message)
+    };
+    format!("{}={status}/{}{message}", c.kind, c.reason)
+}
+
+/// A row for each container, or one for a service that has none.
+fn service(it: &ServiceStatus) -> Vec<Vec<String>> {
+    let generation = if it.generation == 0 {
+        "none".to_owned()
+    } else {
+        it.generation.to_string()
+    };
+    // Of a message that has several lines the first is enough here: `explain` has the others.
+    let first = |c: &Condition| said(c).lines().next().unwrap_or_default().to_owned();
+    let state = it
+        .conditions
+        .iter()
+        .find(|c| notable(c))
+        .map_or_else(|| "Ready".to_owned(), first);
+    let row = |container: Option<&ContainerStatus>| {
+        let (name, with) = container.map_or_else(
+            || ("-".to_owned(), "-".to_owned()),
+            |c| (c.name.clone(), runs_with(c)),
+        );
+        let state = container
+            .and_then(|c| c.outdated.as_ref())
+            .map_or_else(|| state.clone(), |why| format!("outdated: {why}"));
+        vec![
+            it.service.to_string(),
+            generation.clone(),
+            name,
+            with,
+            state,
+        ]
+    };
+    if it.containers.is_empty() {
+        vec![row(None)]
+    } else {
+        it.containers.iter().map(|c| row(Some(c))).collect()
+    }
+}
+
+fn runs_with(it: &ContainerStatus) -> String {
+    match it.started_with {
+        _ if !it.has_volume => "no volume".to_owned(),
+        Some(generation) => generation.to_string(),
+        None => "-".to_owned(),
+    }
+}
+
+fn source(it: &SourceStatus, now: Timestamp) -> Vec<String> {
+    let last = it
+        .last_contact
+        .map_or_else(|| "never".to_owned(), |then| ago(then, now));
+    let first = it.message.lines().next().unwrap_or_default();
+    let state = match (it.ready, first.is_empty()) {
+        (true, _) => "ready".to_owned(),
+        (false, true) => it.reason.clone(),
+        (false, false) => format!("{}: {first}", it.reason),
+    };
+    vec![it.source.to_string(), it.kind.clone(), last, state]
+}
+
+fn or<'a>(text: &'a str, other: &'a str) -> &'a str {
+    if text.is_empty() { other } else { text }
+}
+
+/// The time of day, in UTC.
+pub(super) fn clock(at: Timestamp) -> String {
+    let text = at.to_string();
+    text.get(11..19).map(|t| format!("{t}Z")).unwrap_or(text)
+}
+
+/// `12s ago`.
+fn ago(then: Timestamp, now: Timestamp) -> String {
+    let seconds = now.0.saturating_sub(then.0) / 1000;
+    match seconds {
+        0..=119 => format!("{seconds}s ago"),
+        120..=7199 => format!("{}m ago", seconds / 60),
+        7200..=172_799 => format!("{}h ago", seconds / 3600),
+        _ => format!("{}d ago", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use locket_crds::api::{VERSION, Waiting};
+
+    use super::*;
+
+    fn condition(kind: ConditionKind, status: bool, reason: &str, message: &str) -> Condition {
+        Condition {
+            kind,
+            status,
+            reason: reason.into(),
+            message: message.into(),
+            last_transition: Timestamp(0),
+        }
+    }
+
+    fn container(name: &str, with: Option<u64>, outdated: Option<&str>) -> ContainerStatus {
+        ContainerStatus {
+            id: "1".into(),
+            name: name.into(),
+            started_with: with,
+            outdated: outdated.map(str::to_owned),
+            has_volume: true,
+        }
+    }
+
+    fn shop() -> Status {
+        let service = |name: &str, containers| ServiceStatus {
+            service: name.into(),
+            generation: 3,
+            fingerprint: None,
+            conditions: vec![condition(ConditionKind::Delivered, true, "Delivered", "")],
+            containers,
+        };
+        let project = ProjectStatus {
+            project: "shop".into(),
+            working_dir: "/srv/shop".into(),
+            applied: Some(Timestamp(0)),
+            conditions: vec![
+                condition(
+                    ConditionKind::SourceReady,
+                    false,
+                    "NotGranted",
+                    "bao:kv/x is not granted\nadd to locket.yaml:\n\ngrants:\n  - project: \"shop\"",
+                ),
+                condition(ConditionKind::Resolved, true, "Resolved", ""),
+                condition(ConditionKind::Ready, false, "SourceReady", ""),
+                condition(ConditionKind::Paused, false, "Running", ""),
+            ],
+            services: vec![
+                service(
+                    "api",
+                    vec![
+                        container("shop-api-1", Some(3), None),
+                        container("shop-api-2", Some(2), Some("key")),
+                    ],
+                ),
+                service("job", vec![]),
+            ],
+            sources: vec![
+                SourceStatus {
+                    source: "local".into(),
+                    kind: "local".into(),
+                    ready: true,
+                    last_contact: Some(Timestamp(88_000)),
+                    reason: String::new(),
+                    message: String::new(),
+                },
+                SourceStatus {
+                    source: "bao".into(),
+                    kind: "openbao".into(),
+                    ready: false,
+                    last_contact: None,
+                    reason: "NotGranted".into(),
+                    message: "no\u{1b}[2J".into(),
+                },
+            ],
+            waiting: vec![Waiting {
+                service: "api".into(),
+                what: "restart".into(),
+                reason: "Settling".into(),
+                message: "the change settles".into(),
+                until: Some(Timestamp(102_000)),
+            }],
+        };
+        Status {
+            version: VERSION,
+            locket: "0.1.0".into(),
+            projects: vec![project],
+        }
+    }
+
+    #[test]
+    fn a_project_is_one_paragraph() {
+        expect_test::expect![[r#"
+            shop  not ready: SourceReady
+              SourceReady=False/NotGranted: bao:kv/x is not granted
+                add to locket.yaml:
+                
+                grants:
+                  - project: "shop"
+
+            SERVICE  GENERATION  CONTAINER   RUNS WITH  STATE
+            api      3           shop-api-1  3          Ready
+            api      3           shop-api-2  2          outdated: key
+            job      3           -           -          Ready
+
+            SOURCE  TYPE     LAST ANSWER  STATE
+            local   local    12s ago      ready
+            bao     openbao  never        NotGranted: no�[2J
+
+            WAITS  WITH     FOR
+            api    restart  the change settles (until 00:01:42Z)"#]]
+        .assert_eq(&text(&shop(), true, Timestamp(100_000)));
+    }
+
+    #[test]
+    fn nothing_is_said_so() {
+        let none = Status {
+            version: VERSION,
+            locket: String::new(),
+            projects: Vec::new(),
+        };
+        assert!(
+            text(&none, false, Timestamp(0))
+                .starts_with("no project on this engine uses locket\n\nno controller runs")
+        );
+    }
+
+    #[test]
+    fn times_are_told_in_one_unit() {
+        let now = Timestamp(1_000_000_000);
+        let told = |seconds: u64| ago(Timestamp(now.0 - seconds * 1000), now);
+        assert_eq!(
+            [told(0), told(119), told(120), told(7200), told(200_000)],
+            ["0s ago", "119s ago", "2m ago", "2h ago", "2d ago"]
+        );
+        assert_eq!(
+            ago(Timestamp(2_000_000_000), now),
+            "0s ago",
+            "clocks differ"
+        );
+    }
+}
