@@ -149,6 +149,9 @@ impl Hands {
                     ),
                     Err(e) => (None, format!("{program} could not be run: {}", chain(&e))),
                 };
+            if exit_code != Some(0) {
+                tracing::warn!(container = %id.0, error = message, "Hook failed");
+            }
             Some(StepResult::Hook {
                 container: id,
                 exit_code,

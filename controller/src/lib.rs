@@ -8,6 +8,8 @@ mod api;
 mod background;
 mod client;
 mod compose_env;
+#[cfg(any(test, feature = "fake"))]
+pub mod fake;
 mod host;
 mod link;
 mod observe;

@@ -649,11 +649,11 @@ impl Project {
             };
             match failed {
                 None => {
-                    tracing::info!(project = %self.name, step = %step, "Step");
+                    tracing::info!(step = %step, "Step");
                     look.done.push(step.to_string());
                 }
                 Some(why) => {
-                    tracing::warn!(project = %self.name, step = %step, error = why, "Step failed");
+                    tracing::warn!(step = %step, error = why, "Step failed");
                     look.failed.push((step.service.clone(), why));
                 }
             }

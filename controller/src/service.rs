@@ -54,8 +54,7 @@ pub struct Passes(pub Arc<Service>);
 
 impl Reconciler<ProjectName> for Passes {
     async fn reconcile(&self, request: Request<ProjectName>) -> Outcome {
-        let span = tracing::info_span!("reconcile", project = %request.key, trigger = %request.trigger.reason);
-        tracing::Instrument::instrument(self.0.reconcile(&request.key), span).await
+        self.0.reconcile(&request.key).await
     }
 }
 

@@ -63,6 +63,8 @@ make_postgres() {
   done <list
   busybox_root
   mkdir -p root/var/lib/postgresql root/run/postgresql root/usr/local/bin
+  # As base-files has it: clients look for the socket below /var/run.
+  rm -rf root/var/run; ln -s ../run root/var/run
   install -m 0755 "$HERE/images/postgres-entrypoint" root/usr/local/bin/docker-entrypoint.sh
   PATH="$PATH:/sbin" ldconfig -r root
 }

@@ -10,7 +10,7 @@ state_before() {
 state_after() {
   local image
   if [ -z "$STATE_VOLUME" ]; then
-    docker rm -f locket-store >/dev/null 2>&1 || true
+    docker ps -aq --filter label=locket.role=store | xargs -r docker rm -f >/dev/null 2>&1 || true
     docker volume rm locket-state >/dev/null 2>&1 || true
   fi
   for image in $(docker images -q locket | sort -u); do

@@ -10,8 +10,9 @@ use crate::Host;
 
 /// The volume with store, key, host configuration and grants.
 pub const VOLUME: &str = "locket-state";
-/// The container's name: one store an engine.
-const NAME: &str = "locket-store";
+/// The container's name, followed by the beginning of its program's digest: two versions do not stand in each other's way.
+/// Their sessions see each other's changes, because each watches the file.
+const NAME: &str = "locket-store-";
 const COMMAND: &str = "store";
 
 /// Opens a session with the store, starting its container where needed.
@@ -41,7 +42,7 @@ pub async fn open(host: &Host) -> Result<ExecStream, Error> {
     }
     Err(last.map_or_else(
         || Error::NotRunning {
-            what: NAME.into(),
+            what: "the store's container".into(),
             why: "no answer".into(),
         },
         Error::Engine,
@@ -50,7 +51,9 @@ pub async fn open(host: &Host) -> Result<ExecStream, Error> {
 
 async fn running(host: &Host) -> Result<String, Error> {
     let engine = &host.engine;
-    if let Some(it) = engine.inspect(NAME).await? {
+    let digest = host.binary.layer().trim_start_matches("sha256:");
+    let name = format!("{NAME}{}", digest.get(..12).unwrap_or(digest));
+    if let Some(it) = engine.inspect(&name).await? {
         match foreign(engine, &host.binary, &[], &it, COMMAND, |target| {
             target == "/s"
         })
@@ -60,16 +63,9 @@ async fn running(host: &Host) -> Result<String, Error> {
                 engine.start(&it.id).await?;
                 return Ok(it.id);
             }
-            // Another version of ours holds nothing: the volume is what matters, and its own sessions open it anew.
-            Some(_)
-                if it.labels.get(ROLE).is_some_and(|r| r == "store")
-                    && it.network_mode == "none" =>
-            {
-                engine.remove(&it.id, true).await?
-            }
             Some(why) => {
                 return Err(Error::Foreign {
-                    what: format!("container {NAME}"),
+                    what: format!("container {name}"),
                     why: why.into(),
                 });
             }
@@ -77,7 +73,7 @@ async fn running(host: &Host) -> Result<String, Error> {
     }
     let image = host.ensure_image().await?;
     let spec = locked_down(
-        NAME.to_owned(),
+        name.clone(),
         &image,
         "store",
         COMMAND,
@@ -87,7 +83,7 @@ async fn running(host: &Host) -> Result<String, Error> {
     let id = match engine.create(&spec).await {
         Ok(id) => id,
         // Somebody else was faster; theirs is as good.
-        Err(e) if e.is_conflict() => engine.inspect(NAME).await?.map(|it| it.id).ok_or(e)?,
+        Err(e) if e.is_conflict() => engine.inspect(&name).await?.map(|it| it.id).ok_or(e)?,
         Err(e) => return Err(e.into()),
     };
     engine.start(&id).await?;

@@ -7,7 +7,7 @@ use locket_engine::fake::{App, Verdict};
 use locket_provider::ErrorKind;
 use tokio::time::sleep;
 
-use super::world::World;
+use crate::fake::World;
 
 const COMPOSE: &str = r#"
 x-locket:
@@ -24,7 +24,7 @@ async fn up() -> World {
     world.backend.set("key", "one");
     world.backend.set("other", "o");
     world.app(&["key", "other"], App::default());
-    world.up().await;
+    world.up().await.unwrap();
     world.ready().await;
     world
 }
@@ -62,12 +62,14 @@ async fn nothing_to_do_asks_for_no_values_and_restarts_nothing() {
 #[tokio::test(start_paused = true)]
 async fn another_controller_goes_on_where_the_first_was_killed() {
     let mut world = up().await;
-    world.restart_controller().await;
+    world.kill_controller().await;
+    world.start_controller().await;
     world.ready().await;
     assert_eq!(world.view("api").starts, 1, "nothing is restarted for it");
     // A change while nobody looks is not missed.
     world.backend.set("key", "two");
-    world.restart_controller().await;
+    world.kill_controller().await;
+    world.start_controller().await;
     world
         .until("the value arrives", async |w| w.has("api", "key") == "two")
         .await;
@@ -78,16 +80,20 @@ async fn another_controller_goes_on_where_the_first_was_killed() {
 #[tokio::test(start_paused = true)]
 async fn a_backend_that_is_down_changes_nothing_but_a_condition() {
     let world = up().await;
-    *world.backend.down.lock().unwrap() = Some(ErrorKind::Unavailable);
+    world.backend.fail_with(Some(ErrorKind::Unavailable));
     world
         .until("the condition says so", async |w| {
-            !w.condition(None, ConditionKind::SourceReady).await.status
+            !w.condition(None, ConditionKind::SourceReady)
+                .await
+                .unwrap()
+                .status
         })
         .await;
     assert_eq!(
         world
             .condition(None, ConditionKind::SourceReady)
             .await
+            .unwrap()
             .reason,
         "Unavailable"
     );
@@ -96,7 +102,7 @@ async fn a_backend_that_is_down_changes_nothing_but_a_condition() {
         (world.has("api", "key").as_str(), world.view("api").starts),
         ("one", 1)
     );
-    *world.backend.down.lock().unwrap() = None;
+    world.backend.fail_with(None);
     world.backend.set("key", "two");
     world
         .until("it converges", async |w| w.has("api", "key") == "two")
@@ -180,7 +186,7 @@ async fn a_value_that_ends_the_application_is_rolled_back() {
             ..App::default()
         },
     );
-    world.up().await;
+    world.up().await.unwrap();
     world.ready().await;
     sleep(Duration::from_secs(20)).await;
     world.backend.set("key", "bad");
@@ -188,6 +194,7 @@ async fn a_value_that_ends_the_application_is_rolled_back() {
         .until("the old value serves again", async |w| {
             w.condition(Some("api"), ConditionKind::RolledOut)
                 .await
+                .unwrap()
                 .reason
                 == "RolledBack"
                 && w.has("api", "key") == "good"
@@ -208,7 +215,7 @@ async fn a_value_that_ends_the_application_is_rolled_back() {
 #[tokio::test(start_paused = true)]
 async fn a_project_that_is_down_is_released() {
     let world = up().await;
-    world.service.release(&"shop".into()).await.unwrap();
+    world.release().await.unwrap();
     for service in ["api", "mailer"] {
         let id = world.container(service).await.id;
         world.engine.remove(&id, true).await.unwrap();

@@ -1,4 +1,3 @@
 //! The whole loop on a fake engine, behind the real client, with the real anchor session. Time is tokio's, and paused.
 
 mod loops;
-mod world;

@@ -1,6 +1,6 @@
 //! The built-in store: an age file, the program that serves it, and the client that asks it.
 //!
-//! Data goes one way: [`client`] (anywhere) → frames of [`wire`] → [`session`] (in the container `locket-store`)
+//! Data goes one way: [`client`] (anywhere) → frames of [`wire`] → [`session`] (in the container `locket-store-…`)
 //! → [`file`] → `store.age`. [`document`] is the plaintext and knows the rules: names, versions, history.
 //!
 //! Invariants: nothing is written unless the present file could be read with the present key;

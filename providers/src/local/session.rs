@@ -1,4 +1,4 @@
-//! The program in the container `locket-store`: [`serve`] for each session, [`idle`] as its PID 1.
+//! The program in the container `locket-store-…`: [`serve`] for each session, [`idle`] as its PID 1.
 //!
 //! The volume's layout: `store.age`, `key.txt`, `store.lock`; `locket.yaml`, `grants.yaml`; `credentials/`;
 //! `sessions.lock`, shared by all sessions; `keep/`, empty, mounted by anchors so that a prune never finds the volume unused.

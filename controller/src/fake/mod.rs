@@ -1,0 +1,319 @@
+//! A compose project on a fake engine, a backend in memory, and somebody who looks after it or nobody.
+//!
+//! Start with [`World`]. Everything of the product is real: the service and its passes, the client of the engine, the anchor's
+//! session, the layout on the volumes. Not real are the engine ([`locket_engine::fake`]), the backend, compose (`compose.rs`:
+//! its calls), and the programs in the containers (`programs.rs`: the shim by its rules, and a few tools). Time is tokio's, and
+//! is meant to be paused. For tests: a panic is the report.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "for tests, whose report is a panic, and whose programs write files"
+)]
+
+mod backend;
+mod compose;
+mod programs;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use locket_crds::api;
+use locket_crds::compose::{ModelInput, compile};
+use locket_crds::id::ProjectName;
+use locket_crds::spec::ProjectSpec;
+use locket_engine::fake::{App, AppView, Fake, FakeImage};
+use locket_engine::{Container, Engine};
+use locket_runtime::{Config, Controller, Trigger};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+
+pub use backend::Backend;
+pub use compose::Runs;
+pub use programs::app;
+
+use crate::Host;
+use crate::own::image::Binary;
+use crate::project::Shared;
+use crate::service::{Passes, Role, Service};
+use crate::sources::{Authority, Sources};
+use backend::Opener;
+
+/// See the module.
+pub struct World {
+    /// The engine as a test sees it.
+    pub fake: Fake,
+    /// A client of it.
+    pub engine: Engine,
+    /// What every source is.
+    pub backend: Arc<Backend>,
+    controller: Option<Someone>,
+    project: String,
+    text: String,
+    runs: BTreeMap<String, Runs>,
+}
+
+/// Who looks after projects, as a process: it is killed when it is dropped.
+struct Someone {
+    service: Arc<Service>,
+    runner: Option<Arc<Runner>>,
+}
+
+struct Runner(JoinHandle<()>);
+
+impl Drop for Runner {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl World {
+    /// Nobody looks after anything; nothing is there yet. `text` is the compose file without its name, as
+    /// `docker compose config` would print it.
+    pub async fn alone(project: &str, text: &str) -> Self {
+        let fake = Fake::new();
+        let handler = fake.clone();
+        fake.on_exec(Arc::new(move |call| {
+            programs::exec(handler.clone(), call).boxed()
+        }));
+        let engine = fake.connect().await.unwrap();
+        let world = Self {
+            fake,
+            engine,
+            backend: Arc::default(),
+            controller: None,
+            project: project.to_owned(),
+            text: text.to_owned(),
+            runs: BTreeMap::new(),
+        };
+        for image in world.images() {
+            world.fake.add_image(&image, FakeImage::default());
+        }
+        world.app(&[], App::default());
+        world
+    }
+
+    /// The same with a controller, as project `shop`.
+    pub async fn new(text: &str) -> Self {
+        let mut world = Self::alone("shop", text).await;
+        world.start_controller().await;
+        world
+    }
+
+    fn images(&self) -> Vec<String> {
+        let model = self.spec().model;
+        model.into_values().filter_map(|s| s.image).collect()
+    }
+
+    async fn open(&self, role: Role) -> Someone {
+        let authority = match role {
+            Role::Controller => Authority::Host(Arc::default()),
+            Role::Client => Authority::User(Arc::default()),
+        };
+        let binary = Binary::new(programs::binary()).unwrap();
+        let shared = Shared {
+            host: Arc::new(Host::new(self.engine.clone(), binary, "test")),
+            sources: Sources::new(Arc::new(Opener(Arc::clone(&self.backend))), authority),
+            cache: Arc::default(),
+            owners: Default::default(),
+            holder: "a test".into(),
+        };
+        let service = Service::new(Arc::new(shared), role, "test").await.unwrap();
+        let (controller, handle) = Controller::new(Passes(Arc::clone(&service)), Config::new(1));
+        service.attach(handle);
+        let followed = (role == Role::Controller).then(|| Arc::clone(&service));
+        let runner = tokio::spawn(async move {
+            let follow = async {
+                match followed {
+                    Some(service) => crate::process::follow_engine(service).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! { _ = controller.run(std::future::pending()) => {}, () = follow => {} }
+        });
+        Someone {
+            service,
+            runner: Some(Arc::new(Runner(runner))),
+        }
+    }
+
+    /// A controller starts.
+    pub async fn start_controller(&mut self) {
+        self.controller = Some(self.open(Role::Controller).await);
+    }
+
+    /// The controller is killed.
+    pub async fn kill_controller(&mut self) {
+        let killed = self.controller.take().and_then(|it| it.runner);
+        if let Some(mut runner) = killed.and_then(Arc::into_inner) {
+            runner.0.abort();
+            let _ = (&mut runner.0).await;
+        }
+    }
+
+    /// The controller, or a command that does it itself.
+    async fn someone(&self) -> Someone {
+        match &self.controller {
+            Some(it) => Someone {
+                service: Arc::clone(&it.service),
+                runner: None,
+            },
+            None => self.open(Role::Client).await,
+        }
+    }
+
+    fn name(&self) -> ProjectName {
+        self.project.as_str().into()
+    }
+
+    /// What the compose file asks for.
+    pub fn spec(&self) -> ProjectSpec {
+        let text = format!("name: {}\n{}", self.project, self.text);
+        let sources = [("compose.yaml".to_owned(), text.clone())];
+        let (spec, problems) = compile(&ModelInput {
+            model_yaml: &text,
+            sources: &sources,
+            working_dir: "/project",
+            read_template: &|_| Err("no files here".into()),
+        });
+        spec.unwrap_or_else(|| panic!("{problems:#?}"))
+    }
+
+    /// Says what compose tells the engine about a service besides what we read of it.
+    pub fn runs(&mut self, service: &str, runs: Runs) {
+        self.runs.insert(service.to_owned(), runs);
+    }
+
+    /// What runs in the containers from their next start on: reads these files of its secrets, once a generation is there.
+    pub fn app(&self, reads: &[&str], app: App) {
+        let path = |name: &&str| format!("/run/secrets/{name}");
+        let app = programs::app(App {
+            reads: reads.iter().map(path).collect(),
+            ..app
+        });
+        for image in self.images() {
+            self.fake.set_program(&image, app.clone().program());
+        }
+    }
+
+    /// Puts a value into the built-in store, which tells the controller.
+    pub async fn store(&self, name: &str, value: &str) {
+        self.backend.set(name, value);
+        if let Some(it) = &self.controller {
+            let local = "local".into();
+            let trigger = Trigger::push("the store has changed");
+            it.service.hint(None, Some(&local), trigger).await;
+        }
+    }
+
+    async fn find(&self, name: &str) -> Option<Container> {
+        self.engine.inspect(name).await.unwrap()
+    }
+
+    /// The first container of a service.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub async fn container(&self, service: &str) -> Container {
+        let name = compose::container_name(&self.project, service, 1);
+        let found = self.find(&name).await;
+        found.unwrap_or_else(|| panic!("there is no container {name}"))
+    }
+
+    /// What the application in a service's first container has seen.
+    pub fn view(&self, service: &str) -> AppView {
+        let name = compose::container_name(&self.project, service, 1);
+        self.fake.view(&name).unwrap_or_default()
+    }
+
+    /// What the application has read of a secret.
+    pub fn has(&self, service: &str, name: &str) -> String {
+        let view = self.view(service);
+        let bytes = view.files.get(&format!("/run/secrets/{name}"));
+        bytes.map_or_else(String::new, |b| String::from_utf8_lossy(b).into_owned())
+    }
+
+    /// The names of the project's anchors, running or not.
+    pub async fn anchors(&self) -> Vec<String> {
+        let project = format!("locket.project={}", self.project);
+        let all = self.engine.containers(&[&project]).await.unwrap();
+        all.into_iter().map(|it| it.name).collect()
+    }
+
+    /// How the project stands; nothing when nobody knows it.
+    pub async fn status(&self) -> Option<api::ProjectStatus> {
+        let someone = self.someone().await;
+        let mut all = someone.service.status(Some(&self.name())).await.unwrap();
+        all.projects.pop()
+    }
+
+    /// A condition of the project, or of one of its services.
+    pub async fn condition(
+        &self,
+        service: Option<&str>,
+        kind: api::ConditionKind,
+    ) -> Option<api::Condition> {
+        let status = self.status().await?;
+        let all = match service {
+            None => status.conditions,
+            Some(name) => {
+                let mut services = status.services.into_iter();
+                services.find(|s| s.service.as_str() == name)?.conditions
+            }
+        };
+        all.into_iter().find(|c| c.kind == kind)
+    }
+
+    /// `docker locket refresh`
+    ///
+    /// # Errors
+    /// As [`crate::access::Access::refresh`].
+    pub async fn refresh(&self) -> Result<(), crate::access::Error> {
+        let someone = self.someone().await;
+        someone.service.refresh(Some(&self.name()), None).await
+    }
+
+    /// What the gate does at `docker compose down`.
+    ///
+    /// # Errors
+    /// As [`crate::access::Access::release`].
+    pub async fn release(&self) -> Result<(), crate::access::Error> {
+        let someone = self.someone().await;
+        someone.service.release(&self.name()).await
+    }
+
+    /// Waits for a state, with a deadline on the paused clock.
+    ///
+    /// # Panics
+    /// When it does not come.
+    pub async fn until(&self, what: &str, mut holds: impl AsyncFnMut(&Self) -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(600);
+        while !holds(self).await {
+            if Instant::now() > deadline {
+                panic!("never: {what}\n{}", self.report().await);
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// How the project stands, for a person who asks why a test failed.
+    pub async fn report(&self) -> String {
+        serde_json::to_string_pretty(&self.status().await).unwrap()
+    }
+
+    /// Whether everything is delivered and runs with what it should, and nothing waits.
+    pub async fn is_ready(&self) -> bool {
+        let Some(status) = self.status().await else {
+            return false;
+        };
+        let ready = |c: &api::Condition| c.kind == api::ConditionKind::Ready && c.status;
+        status.conditions.iter().any(ready) && status.waiting.is_empty()
+    }
+
+    /// Waits for that.
+    pub async fn ready(&self) {
+        self.until("everything is ready", Self::is_ready).await;
+    }
+}
