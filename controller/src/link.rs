@@ -222,6 +222,9 @@ impl Link {
                         source,
                     })?;
             }
+            for (name, why) in &found.foreign {
+                tracing::warn!(%project, container = name, why, "This is no anchor of ours; it gets nothing");
+            }
             install_shim(host, &session).await.map_err(lost)?;
             let mut layers: Vec<String> =
                 read(&session, project, LAYERS).await?.unwrap_or_default();
@@ -235,9 +238,6 @@ impl Link {
             Response::Key { key, .. } => key,
             _ => return Err(lost(session::Error::Nonsense("something else than a key"))),
         };
-        for (name, why) in &found.foreign {
-            tracing::warn!(%project, container = name, why, "This is no anchor of ours; it gets nothing");
-        }
         let session = Arc::new(session);
         let pinger = tokio::spawn(keep_alive(Arc::clone(&session)));
         Ok(Self {

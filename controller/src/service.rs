@@ -161,11 +161,7 @@ impl Service {
                 Outcome::Done(Requeue::AwaitChange)
             }
             Ok(Passed::Held(holder)) => {
-                room.show(|before| View {
-                    pass: before.pass + 1,
-                    held: Some(holder),
-                    ..before.clone()
-                });
+                room.show(|before| view::held(before, holder));
                 Outcome::Done(Requeue::After(Duration::from_secs(1)))
             }
             Ok(Passed::Looked(look)) => {

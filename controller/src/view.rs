@@ -213,6 +213,24 @@ const OF_BROKEN: [(ConditionKind, bool); 8] = [
     (ConditionKind::Paused, false),
 ];
 
+/// What is left to say when somebody else writes to the project: what was seen last, which may be out of date.
+pub fn held(before: &View, holder: String) -> View {
+    let mut view = View {
+        pass: before.pass + 1,
+        settled: false,
+        ..before.clone()
+    };
+    for it in view.status.iter_mut().flat_map(|s| &mut s.conditions) {
+        if it.kind == api::ConditionKind::Ready {
+            it.status = false;
+            it.reason = "HeldByAnother".to_owned();
+            it.message = format!("{holder} works on the project");
+        }
+    }
+    view.held = Some(holder);
+    view
+}
+
 fn set(all: &mut [Condition], kind: ConditionKind, status: bool, reason: &str, message: &str) {
     if let Some(it) = all
         .iter_mut()

@@ -50,6 +50,17 @@ pub async fn run(args: RunArgs, cx: &Context) -> Result<ExitCode> {
     log(args.log_format, &args.log_level, cx)?;
     let stop = stop()?;
     let host = cx.host().await?;
+    // Inside of its container the controller is the first process.
+    let elsewhere = std::process::id() != 1;
+    let running = locket_controller::own::controller::running(&host).await;
+    if let Ok(Some(_)) = running
+        && elsewhere
+    {
+        return Err(CommandError::user(
+            "a controller in the container locket-controller looks after this engine already",
+        )
+        .hint("`docker locket controller uninstall` removes it; nothing is restarted for it"));
+    }
     let path = args
         .socket
         .map_or_else(|| socket_path(&cx.env), |path| cx.dir.join(path));
