@@ -371,7 +371,7 @@ fn summary(said: bollard::models::ContainerSummary) -> Option<ContainerSummary> 
         name: plain_name(said.names.unwrap_or_default()),
         image_id: said.image_id.unwrap_or_default(),
         labels: said.labels.unwrap_or_default().into_iter().collect(),
-        state: Status::parse(&said.state?.to_string())?,
+        state: Status::parse(said.state?.as_ref())?,
     })
 }
 

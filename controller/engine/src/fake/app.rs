@@ -11,7 +11,8 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 
 use super::Shared;
-use crate::containers::Health;
+use super::path_in;
+use crate::containers::{Health, Healthcheck};
 
 /// A program: takes its process, and ends with an exit code. It is dropped when it is killed.
 pub type Program = Arc<dyn Fn(Process) -> BoxFuture<'static, i64> + Send + Sync>;
@@ -30,6 +31,8 @@ pub struct Process {
     pub env: Vec<String>,
     /// Its user.
     pub user: String,
+    /// Its healthcheck, if it has one that is not switched off.
+    pub healthcheck: Option<Healthcheck>,
     /// Mount points and the directories of this machine that stand for them.
     pub mounts: BTreeMap<String, PathBuf>,
     /// Signals, as `SIGTERM`. SIGKILL is not among them: it ends the process.
@@ -43,21 +46,7 @@ pub struct Process {
 impl Process {
     /// The path on this machine of a path under one of the mounts.
     pub fn path(&self, path: &str) -> Option<PathBuf> {
-        let under = |target: &str| -> Option<String> {
-            let rest = path.strip_prefix(target)?;
-            (rest.is_empty() || rest.starts_with('/'))
-                .then(|| rest.trim_start_matches('/').to_owned())
-        };
-        let mounts = self
-            .mounts
-            .iter()
-            .filter_map(|(t, dir)| Some((t.len(), dir, under(t)?)));
-        let (_, dir, rest) = mounts.max_by_key(|(len, ..)| *len)?;
-        Some(if rest.is_empty() {
-            dir.clone()
-        } else {
-            dir.join(rest)
-        })
+        path_in(&self.mounts, path)
     }
 
     /// Reads a file under one of the mounts.
@@ -89,6 +78,8 @@ impl Process {
 pub struct AppView {
     /// What it read last; a file that was not there is left out.
     pub files: BTreeMap<String, Vec<u8>>,
+    /// The variables that it was given by what it waited for ([`App::boot`]) at its latest start.
+    pub env: BTreeMap<String, Vec<u8>>,
     /// It has read its files since its latest start.
     pub ready: bool,
     /// How often its container was started.
@@ -108,6 +99,15 @@ pub enum Verdict {
     Exit(i64),
 }
 
+/// What a process is started through: gives the variables that it adds, or nothing yet.
+pub type Boot = Arc<dyn Fn(&Process) -> Option<BTreeMap<String, Vec<u8>>> + Send + Sync>;
+
+/// What runs the program of a healthcheck; true is healthy.
+pub type Check = Arc<dyn Fn(&Process, &Healthcheck) -> bool + Send + Sync>;
+
+/// Makes a verdict of what an application has read.
+pub type Judge = Arc<dyn Fn(&AppView) -> Verdict + Send + Sync>;
+
 /// A small scripted application. `Default` reads nothing, is healthy at once, runs until it is
 /// told to stop and then ends within 10 ms.
 #[derive(Clone)]
@@ -116,12 +116,18 @@ pub struct App {
     pub reads: Vec<String>,
     /// It does not start before this file is there; meanwhile it runs.
     pub waits_for: Option<String>,
+    /// It does not start before this gives its variables; meanwhile it runs.
+    pub boot: Option<Boot>,
+    /// So long it waits for its start, then it ends with this code.
+    pub boot_within: (Duration, i64),
     /// Its healthcheck, if its container has one, says so after this time.
     pub healthy_after: Duration,
+    /// Runs its healthcheck, if its container has one, as often as that says. It then decides, and not the verdict.
+    pub check: Option<Check>,
     /// It ends by itself, so long after its start, with this code.
     pub exits_after: Option<(Duration, i64)>,
     /// What it makes of what it has read.
-    pub judge: Option<Arc<dyn Fn(&AppView) -> Verdict + Send + Sync>>,
+    pub judge: Option<Judge>,
     /// The signal at which it reads its files again.
     pub reload_on: Option<String>,
     /// Time that it takes to end once it is told to; more than the grace period means SIGKILL.
@@ -133,6 +139,9 @@ impl Default for App {
         App {
             reads: Vec::new(),
             waits_for: None,
+            boot: None,
+            boot_within: (NEVER, 0),
+            check: None,
             healthy_after: Duration::ZERO,
             exits_after: None,
             judge: None,
@@ -155,28 +164,34 @@ impl App {
     }
 
     async fn run(self, mut process: Process) -> i64 {
-        if let Some(path) = &self.waits_for {
-            while process.path(path).is_none_or(|path| !path.exists()) {
-                tokio::select! {
-                    () = tokio::time::sleep(LOOK_EVERY) => {}
-                    Some(signal) = process.signals.recv() => {
-                        if let Some(code) = self.take(&process, &signal).await {
-                            return code;
-                        }
+        let gives_up_at = Instant::now() + self.boot_within.0;
+        let env = loop {
+            if let Some(env) = self.starts(&process) {
+                break env;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = tokio::time::sleep_until(gives_up_at) => return self.boot_within.1,
+                Some(signal) = process.signals.recv() => {
+                    if let Some(code) = self.take(&process, &signal).await {
+                        return code;
                     }
                 }
             }
-        }
+        };
+        process.show(|view| view.env = env);
         let started = Instant::now();
         let ends_at = started + self.exits_after.map_or(NEVER, |(after, _)| after);
         let mut verdict = self.read(&process);
         let mut judged_at = Some(started + self.healthy_after);
+        let mut checks = Checks::new(&self, &process);
         loop {
             if let Verdict::Exit(code) = verdict {
                 return code;
             }
             tokio::select! {
-                () = tokio::time::sleep_until(judged_at.unwrap_or(started + NEVER)) => {
+                () = tokio::time::sleep_until(checks.next.unwrap_or(started + NEVER)) => checks.run(&process),
+                () = tokio::time::sleep_until(judged_at.unwrap_or(started + NEVER)), if checks.next.is_none() => {
                     judged_at = None;
                     process.set_health(match verdict {
                         Verdict::Fine => Health::Healthy,
@@ -196,6 +211,18 @@ impl App {
                     }
                 }
             }
+        }
+    }
+
+    /// The variables to start with, once there is everything that it waits for.
+    fn starts(&self, process: &Process) -> Option<BTreeMap<String, Vec<u8>>> {
+        let is_there = |path: &String| process.path(path).is_some_and(|path| path.exists());
+        if !self.waits_for.as_ref().is_none_or(is_there) {
+            return None;
+        }
+        match &self.boot {
+            Some(boot) => boot(process),
+            None => Some(BTreeMap::new()),
         }
     }
 
@@ -228,5 +255,61 @@ impl App {
         };
         tokio::time::sleep(self.stop_takes).await;
         Some(128 + number)
+    }
+}
+
+/// The healthcheck of one incarnation.
+struct Checks {
+    check: Option<(Check, Healthcheck)>,
+    counts_from: Instant,
+    failures: u64,
+    next: Option<Instant>,
+}
+
+impl Checks {
+    /// The engine counts from the start of the container, which is a wait ago: nobody has looked at that closely yet.
+    fn new(app: &App, process: &Process) -> Self {
+        let check = app.check.clone().zip(process.healthcheck.clone());
+        let now = Instant::now();
+        let mut it = Self {
+            counts_from: now + check.as_ref().map_or(NEVER, |(_, c)| c.start_period),
+            check,
+            failures: 0,
+            next: None,
+        };
+        it.schedule();
+        it
+    }
+
+    fn schedule(&mut self) {
+        let every = self.check.as_ref().map(|(_, c)| match c.interval {
+            Duration::ZERO => Duration::from_secs(30),
+            interval => interval,
+        });
+        self.next = every.map(|every| Instant::now() + every);
+    }
+
+    fn run(&mut self, process: &Process) {
+        let Some((check, healthcheck)) = &self.check else {
+            return;
+        };
+        let most = match healthcheck.retries {
+            0 => 3,
+            retries => retries,
+        };
+        match check(process, healthcheck) {
+            true => {
+                self.failures = 0;
+                process.set_health(Health::Healthy);
+            }
+            false if Instant::now() < self.counts_from => {}
+            false => {
+                self.failures += 1;
+                if self.failures >= most {
+                    process.set_health(Health::Unhealthy);
+                }
+            }
+        }
+        self.schedule();
     }
 }

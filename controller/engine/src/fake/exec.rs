@@ -37,6 +37,13 @@ pub struct ExecCall {
     pub stderr: mpsc::UnboundedSender<Vec<u8>>,
 }
 
+impl ExecCall {
+    /// The path on this machine of a path under one of the mounts.
+    pub fn path(&self, path: &str) -> Option<PathBuf> {
+        super::path_in(&self.mounts, path)
+    }
+}
+
 /// An exec that was created, and how it ended.
 pub(crate) struct Exec {
     pub(crate) container: String,

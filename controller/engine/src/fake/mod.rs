@@ -9,6 +9,11 @@
 //! It must be made and used inside a tokio runtime, whose clock it follows: under `start_paused`
 //! a grace period of an hour passes at once.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "for tests: volumes are directories, and the clock has to begin somewhere"
+)]
+
 mod app;
 mod exec;
 mod faults;
@@ -27,9 +32,10 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::{AbortHandle, JoinHandle};
 
-pub use app::{App, AppView, Process, Program, Verdict};
+pub use app::{App, AppView, Boot, Check, Judge, Process, Program, Verdict};
 pub use exec::{ExecCall, ExecHandler};
 pub use faults::{EventFault, Fault, Faults};
 
@@ -201,6 +207,22 @@ impl Fake {
         }
     }
 
+    /// A request of another client, such as compose's, for what [`Engine`] does not do itself: `POST`, `containers/x/restart`.
+    /// Answers the status.
+    pub async fn request(&self, method: &str, path: &str) -> io::Result<u16> {
+        let mut connection = Connector::connect(self).await?;
+        let head = format!(
+            "{method} {}{path} HTTP/1.1\r\nhost: engine\r\nconnection: close\r\ncontent-length: 0\r\n\r\n",
+            routes::PREFIX
+        );
+        connection.write_all(head.as_bytes()).await?;
+        let mut answer = Vec::new();
+        connection.read_to_end(&mut answer).await?;
+        let head = String::from_utf8_lossy(&answer);
+        let status = head.split(' ').nth(1).and_then(|word| word.parse().ok());
+        status.ok_or_else(|| io::ErrorKind::InvalidData.into())
+    }
+
     /// Every request so far, as `METHOD /path?query` without the version.
     pub fn requests(&self) -> Vec<String> {
         lock(&self.shared.requests).clone()
@@ -216,14 +238,14 @@ impl Connector for Fake {
             }
             let (client, server) = tokio::io::duplex(PIPE);
             let served = shared.clone();
-            let _ = shared.spawn_connection(async move {
+            drop(shared.spawn_connection(async move {
                 let service = service_fn(move |request| routes::serve(served.clone(), request));
                 // How a connection ends is the client's business.
                 let _ = hyper::server::conn::http1::Builder::new()
                     .serve_connection(TokioIo::new(server), service)
                     .with_upgrades()
                     .await;
-            });
+            }));
             Ok(Box::new(client) as Box<dyn Io>)
         }
         .boxed()
@@ -293,6 +315,18 @@ impl Shared {
         Ok(true)
     }
 
+    /// Stops and starts a container; one that does not run is started.
+    async fn restart(
+        self: &Arc<Self>,
+        id: &str,
+        grace: Option<Duration>,
+    ) -> std::result::Result<(), wire::Refusal> {
+        self.stop(id, grace).await?;
+        self.start(id)?;
+        self.world().tell(id, "restart", serde_json::json!({}));
+        Ok(())
+    }
+
     /// Delivers a signal to a running process.
     fn signal(self: &Arc<Self>, id: &str, signal: &str) {
         self.world().note_signal(id, signal);
@@ -300,6 +334,23 @@ impl Shared {
             self.end(id, None, 137);
         }
     }
+}
+
+/// The path on this machine of a path in a container under one of these mounts.
+fn path_in(mounts: &BTreeMap<String, PathBuf>, path: &str) -> Option<PathBuf> {
+    let under = |target: &str| -> Option<String> {
+        let rest = path.strip_prefix(target)?;
+        (rest.is_empty() || rest.starts_with('/')).then(|| rest.trim_start_matches('/').to_owned())
+    };
+    let mounts = mounts
+        .iter()
+        .filter_map(|(t, dir)| Some((t.len(), dir, under(t)?)));
+    let (_, dir, rest) = mounts.max_by_key(|(len, ..)| *len)?;
+    Some(if rest.is_empty() {
+        dir.clone()
+    } else {
+        dir.join(rest)
+    })
 }
 
 /// A lock whose data is whole between any two statements, so that a panic elsewhere is no harm.

@@ -2,15 +2,14 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::{Method, Request, Response, StatusCode, header};
-use sha2::{Digest as _, Sha256};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use super::exec::{self, Exec, ExecCall};
 use super::faults::Fault;
@@ -21,7 +20,7 @@ use crate::time::{Time, format_rfc3339};
 
 /// The API versions that the fake speaks, and the one that paths must name.
 const API: (&str, &str) = ("1.51", "1.24");
-const PREFIX: &str = "/v1.45/";
+pub(crate) const PREFIX: &str = "/v1.45/";
 
 /// The connection is closed without an answer.
 #[derive(Debug)]
@@ -121,12 +120,13 @@ async fn route(
         }
         (&Method::POST, ["containers", key, "stop"]) => {
             let id = shared.world().named(key)?.id.clone();
-            let grace = query
-                .get("t")
-                .and_then(|t| t.parse().ok())
-                .map(Duration::from_secs);
-            let stopped = shared.stop(&id, grace).await?;
+            let stopped = shared.stop(&id, query.seconds("t")).await?;
             Ok(empty(if stopped { 204 } else { 304 }))
+        }
+        (&Method::POST, ["containers", key, "restart"]) => {
+            let id = shared.world().named(key)?.id.clone();
+            shared.restart(&id, query.seconds("t")).await?;
+            Ok(empty(204))
         }
         (&Method::POST, ["containers", key, "kill"]) => {
             let signal = world::signal_name(query.get("signal").unwrap_or("KILL"));

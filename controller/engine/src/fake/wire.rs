@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
@@ -71,6 +72,11 @@ impl Query {
 
     pub(crate) fn is_true(&self, key: &str) -> bool {
         matches!(self.get(key), Some("1" | "true"))
+    }
+
+    /// A number of seconds.
+    pub(crate) fn seconds(&self, key: &str) -> Option<Duration> {
+        self.get(key)?.parse().ok().map(Duration::from_secs)
     }
 
     /// One list of the `filters` document.

@@ -17,7 +17,7 @@ use super::exec::Exec;
 use super::faults::EventFault;
 use super::wire::Refusal;
 use super::{FakeImage, Shared};
-use crate::containers::{Health, Status};
+use crate::containers::{Health, Healthcheck, Status};
 use crate::time::{Time, format_rfc3339};
 
 /// Events that the engine remembers for a `since`.
@@ -419,6 +419,7 @@ impl World {
         container.signals = sender;
         container.view.starts += 1;
         container.view.ready = false;
+        container.view.env.clear();
         let process = Process {
             id: container.id.clone(),
             name: container.name.clone(),
@@ -426,6 +427,7 @@ impl World {
             argv: [container.entrypoint.clone(), container.cmd.clone()].concat(),
             env: list(&container.asked, "/Env").unwrap_or_default(),
             user: container.user.clone(),
+            healthcheck: container.healthcheck.as_ref().and_then(healthcheck_of),
             mounts: container.dirs(),
             signals,
             start: container.view.starts,
@@ -888,6 +890,19 @@ pub(crate) fn string_map(value: Option<&Value>) -> BTreeMap<String, String> {
     map.into_iter()
         .filter_map(|(k, v)| Some((k, v.as_str()?.to_owned())))
         .collect()
+}
+
+/// A healthcheck as it was asked for; `None` when it is switched off.
+fn healthcheck_of(asked: &Value) -> Option<Healthcheck> {
+    let test = list(asked, "/Test")?;
+    let time = |key: &str| Duration::from_nanos(asked[key].as_u64().unwrap_or(0));
+    (test.first().is_some_and(|word| word != "NONE")).then(|| Healthcheck {
+        test,
+        interval: time("Interval"),
+        timeout: time("Timeout"),
+        start_period: time("StartPeriod"),
+        retries: asked["Retries"].as_u64().unwrap_or(0),
+    })
 }
 
 pub(crate) fn policy_of(value: Option<&Value>) -> (String, u64) {
