@@ -433,10 +433,10 @@ impl Service {
         self.hand_over(name, &room, request, until, told).await?;
         let start = views.borrow_and_update().pass;
         self.enqueue(name, Trigger::user("apply"));
-        let mut waits = None;
+        let mut waits: Option<String> = None;
         loop {
             let Ok(changed) = timeout_at(until, views.changed()).await else {
-                let why = waits.map_or_else(|| "no pass has ended".to_owned(), |w: String| w);
+                let why = waits.unwrap_or_else(|| "no pass has ended".to_owned());
                 return Err(Error::new(
                     "Timeout",
                     format!("not done after {} s: {why}", timeout.as_secs()),
