@@ -44,7 +44,7 @@ pub async fn read(store: &LocalClient, file: Option<&Path>) -> Result<HostConfig
 }
 
 async fn stored(store: &LocalClient, file: ConfigFile) -> Result<Option<Vec<u8>>> {
-    Ok(store.read_config(file).await.map_err(store_error)?)
+    store.read_config(file).await.map_err(store_error)
 }
 
 /// An answer of the store that is an error.

@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -117,19 +117,50 @@ fn bridge(socket: &Path) -> io::Result<()> {
     let mut to = stream.try_clone()?;
     std::thread::spawn(move || {
         // Its end is told to the other side; what comes back from there ends this process.
-        let _ = io::copy(&mut input, &mut to);
+        let _ = pump(&mut input, &mut to);
         let _ = to.shutdown(Shutdown::Write);
     });
     let mut from = stream;
-    match io::copy(&mut from, &mut output) {
+    match pump(&mut from, &mut output) {
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => other.map(drop),
+        other => other,
+    }
+}
+
+/// Passes on what comes as soon as it comes. `std::io::copy` would let the kernel splice, which holds bytes back until
+/// the other side closes.
+fn pump(from: &mut impl Read, to: &mut impl Write) -> io::Result<()> {
+    // Values of `via: compose` pass through here.
+    let mut buffer = zeroize::Zeroizing::new(vec![0; 64 << 10]);
+    loop {
+        let n = match from.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(n) => n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            Err(e) => return Err(e),
+        };
+        to.write_all(&buffer[..n])?;
+        to.flush()?;
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_are_passed_on_while_both_sides_stay_open() {
+        let (mut near, mut from) = UnixStream::pair().unwrap();
+        let (read, write) = rustix::pipe::pipe().unwrap();
+        std::thread::spawn(move || pump(&mut from, &mut File::from(write)));
+        let mut read = File::from(read);
+        for word in [b"one", b"two"] {
+            near.write_all(word).unwrap();
+            let mut got = [0; 3];
+            read.read_exact(&mut got).unwrap();
+            assert_eq!(&got, word);
+        }
+    }
 
     #[test]
     fn the_plugin_metadata_is_what_docker_reads() {

@@ -125,7 +125,11 @@ fn text(it: &Explain) -> String {
 }
 
 fn act(it: &ExplainAct) -> Vec<String> {
-    let one = |g: &Generation| format!("{} ({})", g.seq, g.fingerprint);
+    let one = |g: &Generation| match g.seq {
+        // Of an act on a container only the content is known.
+        0 => g.fingerprint.to_string(),
+        seq => format!("{seq} ({})", g.fingerprint),
+    };
     let change = match (&it.from, &it.to) {
         (Some(from), Some(to)) if from == to => one(to),
         (Some(from), Some(to)) => format!("{} → {}", one(from), one(to)),
@@ -195,7 +199,7 @@ mod tests {
             IS GIVEN  FROM       BECAUSE OF
             env KEY   local:key  compose.yaml:9:7
 
-            TIME                      ACTION   CONTAINER   GENERATION                             RESULT  CAUSE
+            TIME                      ACTION   CONTAINER   GENERATION                           RESULT  CAUSE
             1970-01-01T00:00:00.000Z  restart  shop-api-1  1 (010101010101) → 2 (020202020202)  ok      local:key changed"#]]
         .assert_eq(&text(&it));
     }

@@ -8,6 +8,7 @@ use locket_crds::api::{
     Condition, ConditionKind, ContainerStatus, ProjectStatus, ServiceStatus, SourceStatus, Status,
     Timestamp,
 };
+use locket_crds::id::ProjectName;
 
 use crate::context::Context;
 use crate::error::{CommandError, Result};
@@ -52,7 +53,12 @@ pub async fn run(args: StatusArgs, cx: &Context) -> Result<ExitCode> {
             serde_json::to_string_pretty(&status)
                 .map_err(|e| CommandError::internal("the status cannot be written").because(e))?
         } else {
-            text(&status, access.controller().is_some(), cx.now())
+            text(
+                &status,
+                project.as_ref(),
+                access.controller().is_some(),
+                cx.now(),
+            )
         };
         if shown.as_ref() != Some(&text) {
             if args.watch && cx.term.shows() && !args.json {
@@ -70,10 +76,12 @@ pub async fn run(args: StatusArgs, cx: &Context) -> Result<ExitCode> {
 }
 
 /// Everything, a paragraph a project.
-fn text(status: &Status, controller: bool, now: Timestamp) -> String {
+fn text(status: &Status, asked: Option<&ProjectName>, controller: bool, now: Timestamp) -> String {
     let mut out: Vec<String> = status.projects.iter().map(|it| project(it, now)).collect();
-    if out.is_empty() {
-        out.push("no project on this engine uses locket".to_owned());
+    match asked {
+        _ if !out.is_empty() => {}
+        Some(name) => out.push(format!("{name} is not known to locket: `docker compose up -d` makes it so, if its compose file asks for secrets")),
+        None => out.push("no project on this engine uses locket".to_owned()),
     }
     if !controller {
         out.push("no controller runs: changes arrive by `docker locket apply`, or `docker locket controller install` once".to_owned());
@@ -344,7 +352,7 @@ mod tests {
 
             WAITS  WITH     FOR
             api    restart  the change settles (until 00:01:42Z)"#]]
-        .assert_eq(&text(&shop(), true, Timestamp(100_000)));
+        .assert_eq(&text(&shop(), None, true, Timestamp(100_000)));
     }
 
     #[test]
@@ -355,7 +363,7 @@ mod tests {
             projects: Vec::new(),
         };
         assert!(
-            text(&none, false, Timestamp(0))
+            text(&none, None, false, Timestamp(0))
                 .starts_with("no project on this engine uses locket\n\nno controller runs")
         );
     }
