@@ -17,7 +17,7 @@ use crate::error::{CommandError, Result};
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct ProjectFlag {
     /// Project name, instead of the current folder's
-    #[arg(short, long = "project-name", value_name = "NAME")]
+    #[arg(short, long = "project-name", value_name = "NAME", global = true)]
     pub project: Option<String>,
 }
 

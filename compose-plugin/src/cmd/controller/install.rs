@@ -73,7 +73,9 @@ pub async fn install(args: InstallArgs, cx: &Context) -> Result<ExitCode> {
         Some(it)
             if it.state.status == Status::Running && container::is_same(&it, &image, &needs) =>
         {
+            answers(cx).await?;
             cx.term.info("the controller is installed already");
+            return Ok(ExitCode::SUCCESS);
         }
         found => {
             if let Some(it) = found {

@@ -1,0 +1,5 @@
+//! The program from outside, as far as that needs no engine; scenarios on a real one are in e2e.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod protocol;
+mod text;
