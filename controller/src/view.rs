@@ -174,7 +174,9 @@ pub fn view(project: &Project, look: &Look, before: &View) -> View {
         set(&mut conditions, ConditionKind::Paused, true, "ByUser", "");
     }
     let applied = project.applied.as_ref();
-    view.settled = look.planned.now.is_empty() && !project.background.is_busy();
+    // What is remembered is written down already, and no other pass comes for it.
+    let is_left = |step: &locket_core::Step| step.action != Action::Remember;
+    view.settled = !look.planned.now.iter().any(is_left) && !project.background.is_busy();
     view.status = Some(api::ProjectStatus {
         project: project.name().clone(),
         working_dir: applied
@@ -321,9 +323,12 @@ fn delivery(
         return Delivery::Absent;
     }
     let publishes = |a: &Action| matches!(a, Action::Publish { service, .. } | Action::Restore { service, .. } if service == name);
+    // Held for a moment that is known, which comes soon; what is held by a pause or by another service's hook may last.
+    let comes_soon = |it: &Later| it.service == *name && it.what == "publish" && it.at.is_some();
     match report.generation {
         0 => Delivery::Pending,
         _ if look.planned.now.iter().any(|s| publishes(&s.action)) => Delivery::Pending,
+        _ if look.planned.later.iter().any(comes_soon) => Delivery::Pending,
         seq => Delivery::Complete(seq),
     }
 }
