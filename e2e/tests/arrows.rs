@@ -40,7 +40,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("locket-runtime", &[]),
     ("locket-delivery", &[]),
     ("locket-crds", &[]),
-    ("locket-e2e", &[]),
+    ("locket-e2e", &["locket-controller"]),
 ];
 
 /// Crate of others → the only crates of ours that may name it.
