@@ -1,17 +1,25 @@
 //! Scenarios on a real engine with real Compose, one after the other: `make e2e`.
 //!
 //! Each one is phrased as what must hold, drives the product by its command line, and looks at states.
+//! Those of `both` run on the fake engine as well (`fake.rs`). Those of `scenarios` have no twin there: each file says why.
 #![allow(clippy::unwrap_used, reason = "tests")]
+
+mod both;
+#[path = "worlds/real.rs"]
+mod world;
+mod worlds;
+
+mod real {
+    crate::both::all_in!(crate::world::RealWorld);
+}
 
 mod scenarios {
     mod backend;
-    mod bad_value;
     mod binary;
     mod compose;
     mod controller;
     mod generate;
     mod reach;
-    mod recovery;
     mod refused;
     mod rotation;
     mod search;

@@ -1,4 +1,5 @@
 //! A backend that is down, sealed, or does not know us: the last good generation stays, and a condition says why.
+//! No twin on the fake engine: it is about how a real OpenBao fails; the loop's part is in locket-controller's own tests.
 
 use locket_e2e::{Bao, Project, eventually, holds};
 

@@ -1,4 +1,5 @@
 //! The program itself: one static file, small, quick to start.
+//! No twin on the fake engine: there is no program in it.
 
 use std::process::Command;
 use std::time::{Duration, Instant};

@@ -1,4 +1,5 @@
 //! A controller comes later, in a container or on the host, and goes again: no restart, no change missed.
+//! No twin on the fake engine: it is about where a real controller runs, what it may use there, and the real store.
 
 use locket_e2e::{Bao, Project, eventually, holds};
 

@@ -1,4 +1,5 @@
 //! What `generate` adds, as real compose reads it: the same whichever way it is added, and nothing of the user's is lost.
+//! No twin on the fake engine: it is about the file that is written, and about compose's parsing.
 
 use locket_e2e::Project;
 

@@ -1,4 +1,5 @@
 //! Files and env reach every kind of container, byte for byte.
+//! No twin on the fake engine: it is about real images, kernels and programs.
 
 use locket_e2e::{Container, Project, eventually};
 

@@ -1,4 +1,5 @@
 //! What cannot be right is refused: nothing is delivered, the app keeps running, and one line says where.
+//! No twin on the fake engine: it is about the words of a refusal, with file and line.
 
 use locket_e2e::Project;
 

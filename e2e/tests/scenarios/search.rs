@@ -1,4 +1,5 @@
 //! The canary search that ends every scenario finds what lies about.
+//! No twin on the fake engine: it is about where a real engine and its programs write.
 
 use locket_e2e::Project;
 

@@ -71,7 +71,10 @@ impl World for RealWorld {
             Hand::Stop => self.project.docker(&["stop", "-t", "0", &id]).ok(),
             Hand::Start => self.project.docker(&["start", &id]).ok(),
             Hand::Restart => self.project.docker(&["restart", "-t", "0", &id]).ok(),
-            Hand::Remove => self.project.compose(&["rm", "--stop", "--force", service]).ok(),
+            Hand::Remove => self
+                .project
+                .compose(&["rm", "--stop", "--force", service])
+                .ok(),
         };
     }
 
@@ -131,7 +134,10 @@ impl World for RealWorld {
     fn exec(&self, service: &str, argv: &[&str]) -> (i64, String) {
         let it = self.only(service).unwrap();
         let out = it.exec(argv).says_values().any();
-        (out.code.into(), String::from_utf8_lossy(&out.stdout).into_owned())
+        (
+            out.code.into(),
+            String::from_utf8_lossy(&out.stdout).into_owned(),
+        )
     }
 
     fn spoil(&self, service: &str, file: &str, text: &str) {
