@@ -100,7 +100,10 @@ pub fn main(plugin: bool, words: Vec<String>, surroundings: Surroundings) -> Exi
             return ExitCode::from(2);
         }
     };
-    let end = runtime.block_on(run(cli.command, &cx));
+    let work = std::panic::AssertUnwindSafe(|| runtime.block_on(run(cli.command, &cx)));
+    // The place was told when it happened.
+    let end = std::panic::catch_unwind(work)
+        .unwrap_or_else(|_| Err(CommandError::internal("locket has failed")));
     // A prompt or a read that nobody answers any more must not keep the process.
     runtime.shutdown_background();
     match end {

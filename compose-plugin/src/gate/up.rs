@@ -6,6 +6,7 @@ use std::path::Path;
 use locket_controller::access::Access;
 use locket_controller::own::anchor::Volumes;
 use locket_crds::api::{Applied, ApplyMode, ApplyRequest, Progress};
+use locket_crds::config::Timeouts;
 use locket_crds::diag::one_line;
 use locket_crds::id::ProjectName;
 use locket_crds::spec::{ProjectSpec, Via};
@@ -17,9 +18,6 @@ use crate::context::{Context, engine_error};
 use crate::endpoint::Parent;
 use crate::error::{CommandError, Result};
 use crate::generate::{needs_volume, refusal, sufficient};
-
-/// How long delivery may take where nobody says otherwise.
-pub const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// Runs it.
 ///
@@ -66,7 +64,14 @@ pub async fn run(
         spec: Some(spec.clone()),
         mode: ApplyMode::Deliver,
     };
-    let timeout = args.options.timeout.unwrap_or(TIMEOUT);
+    let timeout = match args.options.timeout {
+        Some(timeout) => timeout,
+        // One that cannot be read is told by the pass that needs it.
+        None => cx
+            .host_config()
+            .await
+            .map_or(Timeouts::default().gate, |config| config.timeouts.gate),
+    };
     let applied = access
         .apply(&project, request, timeout, |progress| match progress {
             Progress::Info(text) => lines.info(&text),
@@ -179,7 +184,7 @@ fn selects_all(command: &[String], spec: &ProjectSpec) -> bool {
             .any(|word| spec.model.contains_key(word.as_str()))
 }
 
-/// Hands over what asked for it by `via: compose`.
+/// Hands over what asked for it by `via: compose`. That it can be seen then is a diagnostic, which was told.
 async fn hand_over(
     access: &Access,
     project: &ProjectName,
@@ -194,13 +199,6 @@ async fn hand_over(
             ))
         })?;
         lines.setenv(name, text);
-    }
-    let names: Vec<&str> = all.iter().map(|(name, _)| name.as_str()).collect();
-    if !names.is_empty() {
-        lines.warning(&format!(
-            "{} can be seen in `docker inspect`, because of `via: compose`",
-            names.join(", ")
-        ));
     }
     Ok(())
 }
