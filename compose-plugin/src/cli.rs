@@ -56,7 +56,7 @@ enum Command {
     Apply(apply::ApplyArgs),
     /// Ask backends again at once
     Refresh(refresh::RefreshArgs),
-    /// Hold everything that disrupts a project
+    /// Leave a project as it is: nothing new is delivered, nothing is restarted
     Pause(pause::PauseArgs),
     /// Let a paused project go on
     Resume(pause::PauseArgs),
@@ -151,6 +151,9 @@ async fn run(command: Command, cx: &Context) -> Result<ExitCode> {
         Command::Schema(args) => schema::run(args, cx).await,
     }
 }
+
+#[cfg(test)]
+mod reference;
 
 #[cfg(test)]
 mod tests {

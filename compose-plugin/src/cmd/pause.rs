@@ -1,4 +1,4 @@
-//! `docker locket pause` and `resume`: holds everything that disrupts.
+//! `docker locket pause` and `resume`: leaves a project as it is.
 
 use std::process::ExitCode;
 
@@ -28,7 +28,7 @@ pub async fn run(args: PauseArgs, paused: bool, cx: &Context) -> Result<ExitCode
         .await?;
     match paused {
         true => cx.term.info(format_args!(
-            "{project} is paused: values are delivered, nothing is restarted"
+            "{project} is paused: nothing new is delivered, nothing is restarted"
         )),
         false => cx.term.info(format_args!("{project} goes on")),
     }
