@@ -32,17 +32,29 @@ pub struct CommandError {
 impl CommandError {
     /// The user's problem.
     pub fn user(message: impl Into<String>) -> Self {
-        Self { kind: Kind::User, message: message.into(), rendered: false, source: None, hints: Vec::new() }
+        Self {
+            kind: Kind::User,
+            message: message.into(),
+            rendered: false,
+            source: None,
+            hints: Vec::new(),
+        }
     }
 
     /// Ours.
     pub fn internal(message: impl Into<String>) -> Self {
-        Self { kind: Kind::Internal, ..Self::user(message) }
+        Self {
+            kind: Kind::Internal,
+            ..Self::user(message)
+        }
     }
 
     /// Diagnostics that were made into text already.
     pub fn diagnostics(text: String) -> Self {
-        Self { rendered: true, ..Self::user(text) }
+        Self {
+            rendered: true,
+            ..Self::user(text)
+        }
     }
 
     /// Adds what lies behind it.
@@ -86,7 +98,17 @@ impl std::error::Error for CommandError {
 
 impl From<locket_controller::access::Error> for CommandError {
     fn from(e: locket_controller::access::Error) -> Self {
-        let kind = if e.reason == "Internal" { Kind::Internal } else { Kind::User };
-        Self { kind, message: e.message, rendered: false, source: e.source, hints: e.hints }
+        let kind = if e.reason == "Internal" {
+            Kind::Internal
+        } else {
+            Kind::User
+        };
+        Self {
+            kind,
+            message: e.message,
+            rendered: false,
+            source: e.source,
+            hints: e.hints,
+        }
     }
 }
