@@ -127,10 +127,10 @@ impl Context {
                 .await
                 .map_err(|e| unreachable(&endpoint, e))?;
             let path = self.image.as_deref().unwrap_or(Path::new("/proc/self/exe"));
-            let program = std::fs::read(path).map_err(|e| {
+            let program = std::fs::File::open(path).map_err(|e| {
                 CommandError::user(format!("{} cannot be read", path.display())).because(e)
             })?;
-            let binary = Binary::new(program).map_err(|e| CommandError::user(e.to_string()))?;
+            let binary = Binary::open(program).map_err(|e| CommandError::user(e.to_string()))?;
             Ok::<_, CommandError>(Arc::new(Host::new(engine, binary, VERSION)))
         });
         made.await.cloned()

@@ -47,6 +47,15 @@ pub enum Error {
         #[source]
         source: session::Error,
     },
+    /// Our own program cannot be read, to install it as the shim.
+    #[error("the shim of project {project} cannot be installed")]
+    Program {
+        /// The project.
+        project: ProjectName,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// A state file of the project volume makes no sense.
     #[error("{file} in the project volume of {project} cannot be read: {why}")]
     State {
@@ -225,7 +234,7 @@ impl Link {
             for (name, why) in &found.foreign {
                 tracing::warn!(%project, container = name, why, "This is no anchor of ours; it gets nothing");
             }
-            install_shim(host, &session).await.map_err(lost)?;
+            install_shim(host, &session, project).await?;
             let mut layers: Vec<String> =
                 read(&session, project, LAYERS).await?.unwrap_or_default();
             if !layers.iter().any(|l| l == host.binary.layer()) {
@@ -389,18 +398,25 @@ async fn acquire(session: &Session, holder: &str) -> Result<Lease, session::Erro
     }
 }
 
-async fn install_shim(host: &Host, session: &Session) -> Result<(), session::Error> {
+async fn install_shim(host: &Host, session: &Session, project: &ProjectName) -> Result<(), Error> {
+    let lost = |source| Error::Session {
+        project: project.clone(),
+        source,
+    };
     let sha256 = host.binary.sha256();
-    match session.call(&Request::ShimDigest).await? {
-        Response::ShimDigest(Some(digest)) if digest == sha256 => Ok(()),
-        _ => session
-            .call(&Request::InstallShim {
-                bytes: host.binary.bytes().to_vec(),
-                sha256,
-            })
-            .await
-            .map(drop),
+    let there = session.call(&Request::ShimDigest).await.map_err(lost)?;
+    if there == Response::ShimDigest(Some(sha256)) {
+        return Ok(());
     }
+    let bytes = host.binary.read().map_err(|source| Error::Program {
+        project: project.clone(),
+        source,
+    })?;
+    let install = Request::InstallShim {
+        bytes: bytes.to_vec(),
+        sha256,
+    };
+    session.call(&install).await.map(drop).map_err(lost)
 }
 
 async fn read<T: DeserializeOwned>(

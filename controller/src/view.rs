@@ -459,7 +459,9 @@ fn act(e: &Event) -> api::ExplainAct {
     let mut cause = e.cause.clone();
     for change in &e.changed {
         let word = |v: &Option<locket_core::VersionSeen>| {
-            v.as_ref().map_or("?".to_owned(), |v| v.0.clone())
+            let version = v.as_ref().map_or("?", |v| v.0.as_str());
+            // The built-in store's mark has its time behind the number.
+            version.split('@').next().unwrap_or(version).to_owned()
         };
         cause += &format!(
             " ({}: version {} → {})",

@@ -3,7 +3,10 @@
 //! The tar's digest is the image's only layer digest, and so the identity of everything we run (`docs/adr`).
 //! Importing the same program twice gives two image ids and one layer digest.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use locket_engine::Engine;
@@ -14,53 +17,79 @@ use super::Error;
 /// Path of the program in our image.
 pub const PROGRAM: &str = "/locket";
 
-/// A Linux program that can run in an image of its own.
+/// A Linux program that can run in an image of its own. Its bytes are not kept in memory: a controller runs for ever, and
+/// needs them once an engine and once a project.
 #[derive(Clone)]
 pub struct Binary {
-    bytes: Bytes,
-    tar: Bytes,
+    program: Program,
+    sha256: [u8; 32],
     layer: String,
     arch: &'static str,
 }
 
+/// Where the bytes are.
+#[derive(Clone)]
+enum Program {
+    /// An open file: what replaces it under its name later is another program.
+    File(Arc<File>),
+    Memory(Bytes),
+}
+
+impl Program {
+    fn read(&self) -> std::io::Result<Bytes> {
+        match self {
+            Self::Memory(bytes) => Ok(bytes.clone()),
+            Self::File(file) => {
+                let size =
+                    usize::try_from(file.metadata()?.len()).map_err(std::io::Error::other)?;
+                let mut bytes = vec![0; size];
+                file.read_exact_at(&mut bytes, 0)?;
+                Ok(bytes.into())
+            }
+        }
+    }
+}
+
 impl Binary {
-    /// Takes a static ELF program, as bytes.
+    /// Takes a static ELF program, as an open file.
     ///
     /// # Errors
     /// When it is not an ELF program for a known architecture, or when it needs a dynamic loader.
+    pub fn open(program: File) -> Result<Self, Error> {
+        Self::of(Program::File(Arc::new(program)))
+    }
+
+    /// Takes a static ELF program, as bytes.
+    ///
+    /// # Errors
+    /// As [`Binary::open`].
     pub fn new(program: Vec<u8>) -> Result<Self, Error> {
-        let arch = elf_arch(&program)?;
-        let mut tar = tar::Builder::new(Vec::with_capacity(program.len() + 4096));
-        let mut header = tar::Header::new_ustar();
-        header.set_size(program.len() as u64);
-        header.set_mode(0o755);
-        header.set_uid(0);
-        header.set_gid(0);
-        header.set_mtime(0);
-        let name = PROGRAM.trim_start_matches('/');
-        let written = tar
-            .append_data(&mut header, Path::new(name), program.as_slice())
-            .and_then(|()| tar.into_inner());
-        let tar = Bytes::from(
-            written.map_err(|e| Error::Binary(format!("its archive cannot be made: {e}")))?,
-        );
-        let layer = format!("sha256:{}", hex(&Sha256::digest(&tar)));
+        Self::of(Program::Memory(program.into()))
+    }
+
+    fn of(program: Program) -> Result<Self, Error> {
+        let bytes = program.read().map_err(unreadable)?;
+        let arch = elf_arch(&bytes)?;
+        let layer = format!("sha256:{}", hex(&Sha256::digest(archive(&bytes)?)));
         Ok(Self {
-            bytes: Bytes::from(program),
-            tar,
+            program,
+            sha256: Sha256::digest(&bytes).into(),
             layer,
             arch,
         })
     }
 
     /// The program itself; the shim is this same program.
-    pub fn bytes(&self) -> &Bytes {
-        &self.bytes
+    ///
+    /// # Errors
+    /// When its file cannot be read any more.
+    pub fn read(&self) -> std::io::Result<Bytes> {
+        self.program.read()
     }
 
     /// SHA-256 of the program.
     pub fn sha256(&self) -> [u8; 32] {
-        Sha256::digest(&self.bytes).into()
+        self.sha256
     }
 
     /// The layer digest that an import of this program gives, `sha256:…`.
@@ -89,7 +118,7 @@ impl Binary {
         let entrypoint = format!("ENTRYPOINT [\"{PROGRAM}\"]");
         engine
             .import_image(
-                self.tar.clone(),
+                archive(&self.read().map_err(unreadable)?)?.into(),
                 tag,
                 &[&entrypoint, "LABEL org.opencontainers.image.title=locket"],
             )
@@ -101,6 +130,26 @@ impl Binary {
         })?;
         Ok(image.id)
     }
+}
+
+fn unreadable(e: std::io::Error) -> Error {
+    Error::Binary(format!("it cannot be read: {e}"))
+}
+
+/// The archive of the image's only layer. Everything in it is fixed but the program.
+fn archive(program: &[u8]) -> Result<Vec<u8>, Error> {
+    let mut tar = tar::Builder::new(Vec::with_capacity(program.len() + 4096));
+    let mut header = tar::Header::new_ustar();
+    header.set_size(program.len() as u64);
+    header.set_mode(0o755);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    let name = PROGRAM.trim_start_matches('/');
+    let written = tar
+        .append_data(&mut header, Path::new(name), program)
+        .and_then(|()| tar.into_inner());
+    written.map_err(|e| Error::Binary(format!("its archive cannot be made: {e}")))
 }
 
 fn hex(bytes: &[u8]) -> String {
