@@ -47,9 +47,16 @@ impl Background {
         !self.lock().operations.is_empty()
     }
 
-    /// Takes what has come back.
-    pub fn take_results(&self) -> Vec<StepResult> {
-        std::mem::take(&mut self.lock().results)
+    /// What has come back and is not forgotten yet, oldest first.
+    pub fn results(&self) -> Vec<StepResult> {
+        self.lock().results.clone()
+    }
+
+    /// Forgets the oldest of them.
+    pub fn forget_results(&self, count: usize) {
+        let mut state = self.lock();
+        let count = count.min(state.results.len());
+        state.results.drain(..count);
     }
 
     /// Adds what has come back of a call that was not long.

@@ -11,6 +11,7 @@ mod compose_env;
 #[cfg(any(test, feature = "fake"))]
 pub mod fake;
 mod host;
+mod inbox;
 mod link;
 mod observe;
 pub mod own;

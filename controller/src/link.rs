@@ -47,6 +47,14 @@ pub enum Error {
         #[source]
         source: session::Error,
     },
+    /// Another version of this program writes to the project.
+    #[error("project {project} is being worked on by {holder}, which is another version of locket")]
+    Busy {
+        /// The project.
+        project: ProjectName,
+        /// How the holder names itself.
+        holder: String,
+    },
     /// Our own program cannot be read, to install it as the shim.
     #[error("the shim of project {project} cannot be installed")]
     Program {
@@ -96,6 +104,8 @@ pub struct Link {
     pub lease: Lease,
     /// The project's key.
     pub key: Key,
+    /// Layer digests of anchors that are known to be ours, of whatever version.
+    pub layers: Vec<String>,
     /// Keeps the lease alive.
     pinger: JoinHandle<()>,
 }
@@ -129,35 +139,39 @@ impl Link {
         let Some(volumes) = Volumes::find(&host.engine, project).await.map_err(own)? else {
             return Ok(None);
         };
-        let mut found = anchor::find(host, project, &[]).await.map_err(own)?;
-        let mut layers = Vec::new();
-        if let Some(current) = found.ours.iter().find(|it| it.running) {
-            let session = Session::open(&host.engine, &current.id)
-                .await
-                .map_err(lost)?;
-            let lease = acquire(&session, holder).await.map_err(lost)?;
+        let found = anchor::find(host, project, &[]).await.map_err(own)?;
+        let open = async |anchor: &Anchor| {
+            let session = Session::open(&host.engine, &anchor.id).await?;
+            let lease = acquire(&session, holder).await?;
+            Ok((session, lease))
+        };
+        if let Some(current) = found.ours.iter().find(|it| it.running).cloned() {
+            let (session, lease) = open(&current).await.map_err(lost)?;
             if matches!(lease, Lease::Held(_)) || current.fits(&volumes) {
-                let current = current.clone();
-                return Self::settle_in(host, project, volumes, &current, session, lease, found)
-                    .await
-                    .map(Some);
+                let settled =
+                    Self::settle_in(host, project, volumes, &current, session, lease, found);
+                return settled.await.map(Some);
             }
-            layers = read(&session, project, LAYERS).await?.unwrap_or_default();
+            // Given back at once: that a stream was dropped is noticed some milliseconds later.
             session.call(&Request::Release).await.map_err(lost)?;
-            found = anchor::find(host, project, &layers).await.map_err(own)?;
         }
         let anchor = found.ensure(host, &volumes).await.map_err(own)?;
-        let session = Session::open(&host.engine, &anchor.id)
-            .await
-            .map_err(lost)?;
-        let lease = acquire(&session, holder).await.map_err(lost)?;
-        if layers.is_empty() && !found.foreign.is_empty() {
-            layers = read(&session, project, LAYERS).await?.unwrap_or_default();
-            found = anchor::find(host, project, &layers).await.map_err(own)?;
+        let (session, lease) = open(&anchor).await.map_err(lost)?;
+        if matches!(lease, Lease::Held(_)) && found.ours.iter().all(|it| it.id != anchor.id) {
+            // Another version of this program looks after the project through an anchor of its own; this one is in the way.
+            drop(session);
+            let removed = host.engine.remove(&anchor.id, true).await;
+            removed.map_err(|e| own(e.into()))?;
+            return Err(Error::Busy {
+                project: project.clone(),
+                holder: match lease {
+                    Lease::Held(holder) => holder,
+                    Lease::Ours(_) => String::new(),
+                },
+            });
         }
-        Self::settle_in(host, project, volumes, &anchor, session, lease, found)
-            .await
-            .map(Some)
+        let settled = Self::settle_in(host, project, volumes, &anchor, session, lease, found);
+        settled.await.map(Some)
     }
 
     /// Opens the way for reading only: makes nothing, and takes no lease. `None` when the project has no running anchor.
@@ -209,7 +223,18 @@ impl Link {
             project: project.clone(),
             source,
         };
+        let mut layers: Vec<String> = read(&session, project, LAYERS).await?.unwrap_or_default();
         if let Lease::Ours(term) = lease {
+            // What is foreign to this program alone may be another version of it, which the project volume remembers.
+            let found = match found.foreign.as_slice() {
+                [] => found,
+                _ => anchor::find(host, project, &layers)
+                    .await
+                    .map_err(|source| Error::Own {
+                        project: project.clone(),
+                        source,
+                    })?,
+            };
             let Response::Volumes { services } =
                 session.call(&Request::Volumes).await.map_err(lost)?
             else {
@@ -235,8 +260,6 @@ impl Link {
                 tracing::warn!(%project, container = name, why, "This is no anchor of ours; it gets nothing");
             }
             install_shim(host, &session, project).await?;
-            let mut layers: Vec<String> =
-                read(&session, project, LAYERS).await?.unwrap_or_default();
             if !layers.iter().any(|l| l == host.binary.layer()) {
                 layers.insert(0, host.binary.layer().to_owned());
                 layers.truncate(LAYERS_KEPT);
@@ -255,6 +278,7 @@ impl Link {
             session,
             lease,
             key,
+            layers,
             pinger,
         })
     }

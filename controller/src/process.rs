@@ -136,9 +136,7 @@ pub(crate) async fn follow_engine(service: Arc<Service>) {
                         it.action,
                         Action::Create | Action::Stop | Action::Destroy | Action::Rename
                     );
-                    service
-                        .saw(&project.as_str().into(), &it.id, Time(it.time), disturbs)
-                        .await;
+                    service.saw(&project.as_str().into(), &it.id, Time(it.time), disturbs);
                 } else if let Some(project) = it.attributes.get(PROJECT) {
                     service.enqueue(&project.as_str().into(), Trigger::change("anchor event"));
                 }
@@ -167,11 +165,9 @@ async fn follow_configuration(service: Arc<Service>, configure: Arc<dyn Configur
     let local = SourceName::from("local");
     let mut changes = configure.changes();
     while changes.next().await.is_some() {
-        service
-            .hint(None, Some(&local), Trigger::push("the store has changed"))
-            .await;
+        service.hint(None, Some(&local), &Trigger::push("the store has changed"));
         match configure.load().await {
-            Ok(config) => service.reconfigure(Arc::new(config)).await,
+            Ok(config) => service.reconfigure(Arc::new(config)),
             Err(error) => tracing::error!(
                 error,
                 "The host configuration cannot be used; the last good one stays"
@@ -204,7 +200,7 @@ async fn follow_sources(service: Arc<Service>) {
         let mut all = select_all(watched.values_mut());
         tokio::select! {
             hint = all.next(), if !all.is_empty() => match hint {
-                Some((project, source)) => service.hint(Some(&project), Some(&source), Trigger::push("the source has changed")).await,
+                Some((project, source)) => service.hint(Some(&project), Some(&source), &Trigger::push("the source has changed")),
                 // All of them have ended: they are opened anew when they are looked for next.
                 None => { drop(all); watched.clear(); shared.sources.opened().await }
             },

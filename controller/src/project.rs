@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use crate::Host;
 use crate::background::{Background, Hands, Wake};
+use crate::inbox::Inbox;
 use crate::link::{self, Lease, Link, Switches};
 use crate::observe;
 use crate::own::anchor;
@@ -139,8 +140,12 @@ pub struct Project {
     /// What differs from what was published, by service; as of the last look.
     pub(crate) drifted: BTreeMap<ServiceName, Vec<String>>,
     verified: Option<Instant>,
+    /// What was heard since the last pass.
+    pub(crate) inbox: Arc<Inbox>,
     /// The last time that somebody but us made, stopped or removed a container.
-    pub(crate) compose_activity: Option<Time>,
+    compose_activity: Option<Time>,
+    /// A user wants what was refused to be tried again.
+    retry: bool,
     /// Gates that wait right now.
     pub(crate) gates: Arc<AtomicUsize>,
     idle_since: Option<Instant>,
@@ -166,7 +171,9 @@ impl Project {
             probed: HashMap::new(),
             drifted: BTreeMap::new(),
             verified: None,
+            inbox: Arc::default(),
             compose_activity: None,
+            retry: false,
             gates: Arc::default(),
             idle_since: None,
             released: None,
@@ -192,34 +199,32 @@ impl Project {
         self.idle_since.is_some() || released
     }
 
-    /// What was refused before is tried again: a user wants it.
-    pub fn retry(&mut self) {
-        let services: Vec<ServiceName> = self.memory.services.keys().cloned().collect();
-        services
-            .iter()
-            .for_each(|service| self.memory.retry(service));
-    }
-
-    /// Files are looked at again in the next pass.
-    pub fn verify_soon(&mut self) {
-        self.verified = None;
-    }
-
-    /// The spec is made ready anew in the next pass: the host configuration has changed.
-    pub fn recompile(&mut self) {
-        self.compiled = None;
-    }
-
     /// A gate has opened: the project is wanted again, and held as long as the guard lives.
     pub fn open_gate(&mut self) -> Gate {
         self.released = None;
         Gate::new(Arc::clone(&self.gates), Arc::clone(&self.wake))
     }
 
-    /// Somebody but us has done something to a container.
-    pub fn saw_activity(&mut self, at: Time) {
-        self.compose_activity = self.compose_activity.max(Some(at));
-        self.idle_since = None;
+    /// Takes in what was heard since the last pass.
+    fn take_hints(&mut self, now: Instant) {
+        let hints = self.inbox.take();
+        if hints.activity.is_some() {
+            self.compose_activity = self.compose_activity.max(hints.activity);
+            self.idle_since = None;
+        }
+        if hints.all_sources {
+            self.tracker.expire(None, now);
+        }
+        for source in &hints.sources {
+            self.tracker.expire(Some(source), now);
+        }
+        if hints.verify {
+            self.verified = None;
+        }
+        if hints.recompile {
+            self.compiled = None;
+        }
+        self.retry |= hints.retry;
     }
 
     /// Runs one pass: looks at everything afresh, decides, and does what is to be done now.
@@ -247,6 +252,7 @@ impl Project {
 
     async fn try_pass(&mut self, shared: &Shared, mode: Mode) -> Result<Passed, Error> {
         let now = Instant::now();
+        self.take_hints(now);
         let containers =
             observe::containers(&shared.host.engine, &shared.cache, &self.name).await?;
         if mode != Mode::Look && !self.is_wanted(shared, &containers, now).await? {
@@ -300,6 +306,11 @@ impl Project {
             let answers = shared.sources.versions(&applied.spec, due).await;
             self.tracker.record(answers, now, refresh);
         }
+        if std::mem::take(&mut self.retry) {
+            // Written down with the next change; a crash before that costs the user one more word.
+            let services: Vec<ServiceName> = self.memory.services.keys().cloned().collect();
+            services.iter().for_each(|name| self.memory.retry(name));
+        }
         // Needs, fetch and render.
         let due = needs(
             desired,
@@ -333,7 +344,7 @@ impl Project {
         let engine_now = Time(clock.realtime);
         observed.boot = clock.boottime;
         let volumes = self.link.as_ref().map(|l| &l.volumes);
-        observed.results = self.background.take_results();
+        observed.results = self.background.results();
         observed.containers = containers
             .iter()
             .map(|it| observe::container(it, volumes))
@@ -416,11 +427,20 @@ impl Project {
     /// # Errors
     /// When the engine refuses.
     pub async fn release(&mut self, shared: &Shared) -> Result<(), Error> {
-        self.link = None;
+        let link = self.link.take();
         (self.idle_since, self.released) = (None, Some(Instant::now()));
-        let found = anchor::find(&shared.host, &self.name, &[])
-            .await
-            .map_err(Error::Release)?;
+        let find = async |layers: &[String]| {
+            let found = anchor::find(&shared.host, &self.name, layers).await;
+            found.map_err(Error::Release)
+        };
+        let mut found = find(link.as_ref().map_or(&[][..], |l| &l.layers)).await?;
+        if link.is_none() && !found.foreign.is_empty() {
+            // One of another version: the project volume knows whether it is ours, and is read through one of this version.
+            if let Some(link) = Link::open(&shared.host, &self.name, &shared.holder).await? {
+                found = find(&link.layers).await?;
+            }
+        }
+        drop(link);
         found
             .retire(&shared.host, None)
             .await
@@ -564,6 +584,8 @@ impl Project {
         let Some(link) = &self.link else {
             return Ok(());
         };
+        // Results are forgotten when what follows from them is written down; nothing may follow from them.
+        let mut results = observed.results.len();
         for step in &look.planned.now {
             let hands = || Hands {
                 engine: shared.host.engine.clone(),
@@ -576,6 +598,7 @@ impl Project {
                 Action::Remember => {
                     link.write_memory(&look.planned.memory).await?;
                     self.memory = look.planned.memory.clone();
+                    self.background.forget_results(std::mem::take(&mut results));
                     continue;
                 }
                 Action::Publish {
@@ -658,6 +681,7 @@ impl Project {
                 }
             }
         }
+        self.background.forget_results(results);
         let living = |id: &ContainerId| observed.containers.iter().any(|c| c.id == *id);
         self.probed.retain(|id, _| living(id));
         self.background.retain(living);

@@ -16,6 +16,8 @@ use tokio::time::{Instant, timeout_at};
 use zeroize::Zeroizing;
 
 use crate::access::Error;
+use crate::background::Background;
+use crate::inbox::{Hints, Inbox};
 use crate::link::Lease;
 use crate::project::{Mode, Passed, Project, Shared};
 use crate::resolve::chain;
@@ -34,9 +36,12 @@ pub enum Role {
 
 /// A project and what was last seen of it.
 struct Room {
+    /// Held for a whole pass: whoever only has a hint leaves it in the inbox.
     project: tokio::sync::Mutex<Project>,
     view: watch::Sender<Arc<View>>,
     mode: Mutex<Mode>,
+    inbox: Arc<Inbox>,
+    background: Arc<Background>,
 }
 
 /// See the module.
@@ -129,8 +134,11 @@ impl Service {
             } else {
                 Mode::Deliver
             };
+            let project = Project::new(name.clone(), wake);
             Arc::new(Room {
-                project: tokio::sync::Mutex::new(Project::new(name.clone(), wake)),
+                inbox: Arc::clone(&project.inbox),
+                background: Arc::clone(&project.background),
+                project: tokio::sync::Mutex::new(project),
                 view: watch::Sender::default(),
                 mode: Mutex::new(mode),
             })
@@ -181,64 +189,53 @@ impl Service {
         }
     }
 
-    /// Somebody has done something to a container of a project.
-    pub async fn saw(
-        self: &Arc<Self>,
-        name: &ProjectName,
-        container: &str,
-        at: Time,
-        disturbs: bool,
-    ) {
-        if disturbs {
-            let room = self.room(name);
-            let mut project = room.project.lock().await;
-            if !project
-                .background
-                .is_ours(&locket_core::ContainerId(container.to_owned()), at)
-            {
-                project.saw_activity(at);
-            }
+    /// Somebody has done something to a container of a project. Waits for nothing.
+    pub fn saw(self: &Arc<Self>, name: &ProjectName, container: &str, at: Time, disturbs: bool) {
+        let room = self.room(name);
+        let container = locket_core::ContainerId(container.to_owned());
+        if disturbs && !room.background.is_ours(&container, at) {
+            room.inbox.leave(|h| h.activity = h.activity.max(Some(at)));
         }
         self.enqueue(name, Trigger::change("container event"));
     }
 
+    /// Leaves a hint for every project that is known, or for one; false when that one is not.
+    fn leave(
+        self: &Arc<Self>,
+        name: Option<&ProjectName>,
+        trigger: &Trigger,
+        hint: impl Fn(&mut Hints),
+    ) -> bool {
+        let rooms = self.rooms().clone();
+        let meant = |it: &&ProjectName| name.is_none_or(|name| name == *it);
+        for name in rooms.keys().filter(meant) {
+            rooms[name].inbox.leave(&hint);
+            self.enqueue(name, trigger.clone());
+        }
+        name.is_none_or(|name| rooms.contains_key(name))
+    }
+
     /// Something at a source may have changed. `None` is every source, or every project.
-    pub async fn hint(
+    pub fn hint(
         self: &Arc<Self>,
         name: Option<&ProjectName>,
         source: Option<&SourceName>,
-        trigger: Trigger,
+        trigger: &Trigger,
     ) {
-        let all = name.map_or_else(|| self.known(), |name| vec![name.clone()]);
-        for name in all {
-            let room = self.rooms().get(&name).cloned();
-            if let Some(room) = room {
-                room.project
-                    .lock()
-                    .await
-                    .tracker
-                    .expire(source, Instant::now());
-                self.enqueue(&name, trigger.clone());
-            }
-        }
+        self.leave(name, trigger, |h| h.expire(source));
     }
 
     /// The host configuration has changed.
-    pub async fn reconfigure(self: &Arc<Self>, config: Arc<locket_crds::config::HostConfig>) {
+    pub fn reconfigure(self: &Arc<Self>, config: Arc<locket_crds::config::HostConfig>) {
         if *self.shared.sources.config() == *config {
             return;
         }
         self.shared.sources.reconfigure(config);
-        for name in self.known() {
-            let Some(room) = self.rooms().get(&name).cloned() else {
-                continue;
-            };
-            let mut project = room.project.lock().await;
-            project.recompile();
-            project.tracker.expire(None, Instant::now());
-            drop(project);
-            self.enqueue(&name, Trigger::user("the host configuration has changed"));
-        }
+        let trigger = Trigger::user("the host configuration has changed");
+        self.leave(None, &trigger, |h| {
+            h.recompile = true;
+            h.all_sources = true;
+        });
     }
 
     /// As [`crate::access::Access::status`].
@@ -522,11 +519,11 @@ impl Service {
                         ))
                         .hint("run `docker compose up`"));
                     }
-                    if request.mode == ApplyMode::Act {
-                        project.retry();
-                    }
-                    project.tracker.expire(None, Instant::now());
-                    project.verify_soon();
+                    room.inbox.leave(|h| {
+                        h.all_sources = true;
+                        h.verify = true;
+                        h.retry |= request.mode == ApplyMode::Act;
+                    });
                     return Ok(());
                 }
                 Some(Lease::Held(holder)) if Instant::now() >= until => {
@@ -590,21 +587,17 @@ impl Service {
         name: Option<&ProjectName>,
         source: Option<&SourceName>,
     ) -> Result<(), Error> {
-        let all = name.map_or_else(|| self.known(), |name| vec![name.clone()]);
-        for name in all {
-            let Some(room) = self.rooms().get(&name).cloned() else {
-                return Err(Error::not_found(format!(
-                    "project {name} is not known here"
-                )));
-            };
-            let mut project = room.project.lock().await;
-            project.tracker.expire(source, Instant::now());
-            project.verify_soon();
-            project.retry();
-            drop(project);
-            self.enqueue(&name, Trigger::user("refresh"));
+        let known = self.leave(name, &Trigger::user("refresh"), |h| {
+            h.expire(source);
+            h.verify = true;
+            h.retry = true;
+        });
+        match name.filter(|_| !known) {
+            Some(name) => Err(Error::not_found(format!(
+                "project {name} is not known here"
+            ))),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// As [`crate::access::Access::pause`].

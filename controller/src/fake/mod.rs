@@ -204,7 +204,7 @@ impl World {
         if let Some(it) = &self.controller {
             let local = "local".into();
             let trigger = Trigger::push("the store has changed");
-            it.service.hint(None, Some(&local), trigger).await;
+            it.service.hint(None, Some(&local), &trigger);
         }
     }
 

@@ -1,0 +1,55 @@
+//! What was heard about a project since its last pass. Hints only: whoever has one leaves it here and never waits for a pass.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use locket_core::Time;
+use locket_crds::id::SourceName;
+
+/// Hints, merged.
+#[derive(Debug, Default)]
+pub struct Hints {
+    /// The last time that somebody but us made, stopped or removed a container.
+    pub activity: Option<Time>,
+    /// Sources to ask again.
+    pub sources: BTreeSet<SourceName>,
+    /// Every source is to be asked again.
+    pub all_sources: bool,
+    /// Delivered files are to be looked at again.
+    pub verify: bool,
+    /// What was refused before is to be tried again: a user wants it.
+    pub retry: bool,
+    /// The host configuration has changed.
+    pub recompile: bool,
+}
+
+/// Where hints wait for the next pass.
+#[derive(Debug, Default)]
+pub struct Inbox(Mutex<Hints>);
+
+impl Inbox {
+    fn lock(&self) -> MutexGuard<'_, Hints> {
+        // Each change is one assignment, so a panic elsewhere leaves nothing half done.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Leaves hints.
+    pub fn leave(&self, hint: impl FnOnce(&mut Hints)) {
+        hint(&mut self.lock());
+    }
+
+    /// Takes what is there.
+    pub fn take(&self) -> Hints {
+        std::mem::take(&mut self.lock())
+    }
+}
+
+impl Hints {
+    /// A source, or all of them, is to be asked again.
+    pub fn expire(&mut self, source: Option<&SourceName>) {
+        match source {
+            Some(source) => drop(self.sources.insert(source.clone())),
+            None => self.all_sources = true,
+        }
+    }
+}
