@@ -15,6 +15,7 @@ mod command;
 mod container;
 mod controller;
 mod project;
+mod recorder;
 mod wait;
 
 pub use bao::Bao;
@@ -23,6 +24,7 @@ pub use command::{Output, Run};
 pub use container::Container;
 pub use controller::Controller;
 pub use project::Project;
+pub use recorder::Recorder;
 pub use wait::{eventually, holds};
 
 /// The release binary under test, from `LOCKET_BIN`.

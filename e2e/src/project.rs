@@ -13,6 +13,7 @@ use crate::canary::Canaries;
 use crate::command::{Output, Run, Transcript};
 use crate::container::Container;
 use crate::controller::Controller;
+use crate::recorder::Recorder;
 use crate::wait::eventually;
 
 /// Prefix of all project names; `e2e/setup/setup clean` removes what has it.
@@ -32,6 +33,7 @@ pub struct Project {
     stored: Vec<String>,
     transcript: Transcript,
     began: String,
+    recorder: Option<Recorder>,
 }
 
 impl Project {
@@ -56,6 +58,7 @@ impl Project {
             root,
             dir,
             transcript,
+            recorder: None,
         };
         it.write("compose.yaml", compose);
         it
@@ -111,11 +114,25 @@ impl Project {
 
     fn environment(&self) -> Vec<(String, String)> {
         let path = |p: &str| self.root.path().join(p).display().to_string();
-        vec![
+        let recorder = self.recorder.iter();
+        let host = recorder.map(|it| ("DOCKER_HOST".to_owned(), it.host()));
+        let own = [
             ("DOCKER_CONFIG".to_owned(), path("docker")),
             ("LOCKET_SOCKET".to_owned(), path("controller.sock")),
             ("NO_COLOR".to_owned(), "1".to_owned()),
-        ]
+        ];
+        own.into_iter().chain(host).collect()
+    }
+
+    /// From now on everything that the docker CLI asks of the engine is written down.
+    pub fn record(&mut self) {
+        self.recorder = Some(Recorder::start(self.root.path()));
+    }
+
+    /// What was written down, `METHOD /path?query` each; from now on nothing is.
+    pub fn recorded(&mut self) -> Vec<String> {
+        let recorder = self.recorder.take();
+        recorder.map(|it| it.take()).unwrap_or_default()
     }
 
     /// `docker …` in the project's folder.

@@ -203,3 +203,13 @@ fn what_must_not_be_below_a_room() {
     }
     assert!(wrong.is_empty(), "{wrong:?}");
 }
+
+#[test]
+fn nothing_of_the_fake_is_in_the_product() {
+    let tree = ["tree", "--locked", "--edges", "normal,features"];
+    let out = cargo(&[&tree[..], &["--prefix", "none", "-p", "locket"]].concat());
+    let text = String::from_utf8(out).unwrap();
+    assert!(text.contains("locket-engine feature"), "features are shown");
+    let fakes: Vec<&str> = text.lines().filter(|l| l.contains("\"fake\"")).collect();
+    assert!(fakes.is_empty(), "{fakes:?}");
+}

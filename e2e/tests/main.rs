@@ -28,11 +28,16 @@ mod scenarios {
 /// A scenario that nobody named above would never run.
 #[test]
 fn no_scenario_is_forgotten() {
-    let text = include_str!("main.rs");
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let name = entry.unwrap().file_name().into_string().unwrap();
-        let line = format!("mod {};", name.trim_end_matches(".rs"));
-        assert!(text.contains(&line), "{name} is not in main.rs");
+    let folders = [
+        ("scenarios", include_str!("main.rs")),
+        ("both", include_str!("both/mod.rs")),
+    ];
+    for (folder, text) in folders {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        for entry in std::fs::read_dir(path.join("tests").join(folder)).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            let line = format!("mod {};", name.trim_end_matches(".rs"));
+            assert!(name == "mod.rs" || text.contains(&line), "{folder}/{name}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Plain docker compose agrees with us before, during and after.
 
-use crate::worlds::{Compose, Found, Hand, Service, Stack, World};
+use crate::worlds::{Compose, Found, Hand, Needs, Service, Stack, World};
 
 const ALL: [&str; 3] = ["api", "worker", "plain"];
 
@@ -97,4 +97,59 @@ pub fn down_leaves_nothing_behind<W: World>() {
         w.until_env("api", "KEY", &key);
         w.finish();
     }
+}
+
+/// The fake's compose is a model of the real one: what it asks of an engine is recorded here from both.
+pub fn compose_asks_the_engine_for_this<W: World>() {
+    let first = Service {
+        name: "first",
+        gets: "[key]",
+        check: &["true"],
+        ..Service::default()
+    };
+    let second = Service {
+        name: "second",
+        // Without `restart: true` compose restarts the two in any order.
+        after: &[("first", Needs::HealthyAndRestart)],
+        gets: "[key]",
+        ..Service::default()
+    };
+    let mut w = W::new("calls", &Stack::new(&["key"], vec![first, second]));
+    let key = w.value("key");
+    w.store("key", &key);
+    let made = [
+        "create a volume",
+        "create a volume",
+        "create a volume",
+        "create the anchor",
+        "create first",
+        "create second",
+        "start first",
+        "start second",
+    ];
+    assert_eq!(w.changes(W::up), made, "up");
+    assert_eq!(w.changes(W::up), [""; 0], "up again");
+    let stop = ["stop second", "stop first"];
+    assert_eq!(w.changes(|w| w.compose(Compose::Stop)), stop);
+    let start = ["start first", "start second"];
+    assert_eq!(w.changes(|w| w.compose(Compose::Start)), start);
+    w.compose(Compose::Stop);
+    assert_eq!(w.changes(W::up), start, "up after a stop");
+    let restart = ["restart first", "restart second"];
+    assert_eq!(w.changes(|w| w.compose(Compose::Restart)), restart);
+    let remove = ["stop second", "remove second"];
+    assert_eq!(w.changes(|w| w.by_hand(Hand::Remove, "second")), remove);
+    assert_eq!(w.changes(W::up), ["create second", "start second"]);
+    let down = [
+        "stop second",
+        "remove second",
+        "stop first",
+        "remove first",
+        "remove the anchor",
+        "remove volume locket",
+        "remove volume locket-first",
+        "remove volume locket-second",
+    ];
+    assert_eq!(w.changes(|w| w.compose(Compose::Down)), down);
+    w.finish();
 }

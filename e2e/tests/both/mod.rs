@@ -37,6 +37,7 @@ macro_rules! all_in {
                 stop_start_and_restart_keep_the_secrets
                 what_is_removed_by_hand_comes_back_with_up
                 down_leaves_nothing_behind
+                compose_asks_the_engine_for_this
             }
             controller {
                 a_controller_that_starts_misses_and_doubles_nothing

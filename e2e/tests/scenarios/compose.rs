@@ -179,7 +179,7 @@ fn a_prune_takes_nothing_of_ours() {
         .ok();
     assert_eq!(listed(&p).ok().text(), before);
     assert_eq!(
-        p.container("app").read("/run/secrets/key").unwrap(),
+        p.container("api").read("/run/secrets/key").unwrap(),
         key.as_bytes()
     );
     p.finish();

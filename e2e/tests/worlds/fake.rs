@@ -1,5 +1,6 @@
 //! The fake engine, with the controller in this process, on a paused clock: an hour passes at once.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use locket_controller::fake::{Runs, World as Inner};
@@ -7,7 +8,7 @@ use locket_engine::{Container, ExecSpec, Health, Healthcheck, RestartPolicy, Sta
 use tokio::runtime::Runtime;
 use tokio::time::{Instant, sleep};
 
-use crate::worlds::{Compose, Found, Hand, Stack, World};
+use crate::worlds::{Compose, Found, Hand, Stack, World, changes};
 
 /// How much longer than asked something must hold: it costs nothing here.
 const LONGER: Duration = Duration::from_secs(600);
@@ -23,6 +24,12 @@ pub struct FakeWorld {
 impl FakeWorld {
     fn run<T>(&self, it: impl Future<Output = T>) -> T {
         self.runtime.block_on(it)
+    }
+
+    /// The names of all containers, by id.
+    fn names(&self) -> BTreeMap<String, String> {
+        let all = self.run(self.inner.engine.containers(&[])).unwrap();
+        all.into_iter().map(|it| (it.id, it.name)).collect()
     }
 
     async fn anchors_now(&self) -> Vec<Container> {
@@ -285,6 +292,14 @@ impl World for FakeWorld {
 
     fn pass_time(&self, millis: u64) {
         self.run(async { sleep(Duration::from_millis(millis)).await });
+    }
+
+    fn changes(&mut self, run: impl FnOnce(&mut Self)) -> Vec<String> {
+        let before = self.inner.fake.requests().len();
+        let mut names = self.names();
+        run(self);
+        names.extend(self.names());
+        changes(&self.inner.fake.requests()[before..], &names, &self.project)
     }
 
     fn finish(self) {}

@@ -1,8 +1,10 @@
 //! What a scenario sees of the world that it runs in: the real engine with the real programs, or the fake engine on a paused
 //! clock. Only states can be asked for, so that one text is true of both, and the fake stays honest.
 
+mod calls;
 mod stack;
 
+pub use calls::changes;
 pub use stack::{Needs, Service, Stack};
 
 /// A container at the moment when it was looked up. Two are equal if it was not started anew in between.
@@ -126,6 +128,9 @@ pub trait World: Sized {
 
     /// Lets time pass where the moment of what comes next is chosen at will.
     fn pass_time(&self, millis: u64);
+
+    /// What is asked of the engine while this runs, in the words of [`changes`]. Without a controller, who has a way of its own.
+    fn changes(&mut self, run: impl FnOnce(&mut Self)) -> Vec<String>;
 
     /// Ends a scenario in which all was well.
     fn finish(self);

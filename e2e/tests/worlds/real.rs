@@ -1,10 +1,11 @@
 //! The real engine, with real compose and the program under test.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use locket_e2e::{Container, Controller, Project, eventually, holds};
 
-use crate::worlds::{Compose, Found, Hand, Stack, World};
+use crate::worlds::{Compose, Found, Hand, Stack, World, changes};
 
 pub struct RealWorld {
     // Before the project: whoever looks after it goes first.
@@ -18,6 +19,17 @@ impl RealWorld {
         let mut all = self.project.containers(service);
         assert!(all.len() < 2, "containers of {service}: {all:?}");
         all.pop()
+    }
+
+    /// The names of all containers, by id.
+    fn names(&self) -> BTreeMap<String, String> {
+        let list = ["ps", "-a", "--no-trunc", "--format", "{{.ID}} {{.Names}}"];
+        let text = self.project.docker(&list).ok().text();
+        let pair = |line: &str| {
+            line.split_once(' ')
+                .map(|(id, name)| (id.into(), name.into()))
+        };
+        text.lines().filter_map(pair).collect()
     }
 
     fn docker_anchors(&self, verb: &[&str]) {
@@ -184,6 +196,16 @@ impl World for RealWorld {
 
     fn pass_time(&self, millis: u64) {
         std::thread::sleep(Duration::from_millis(millis));
+    }
+
+    fn changes(&mut self, run: impl FnOnce(&mut Self)) -> Vec<String> {
+        assert!(self.controller.is_none());
+        let mut names = self.names();
+        self.project.record();
+        run(self);
+        let requests = self.project.recorded();
+        names.extend(self.names());
+        changes(&requests, &names, self.project.name())
     }
 
     fn finish(self) {
