@@ -104,6 +104,8 @@ pub struct Link {
     pub lease: Lease,
     /// The project's key.
     pub key: Key,
+    /// Containers that claim to be an anchor of the project and are not ours, with what gives them away.
+    pub foreign: Vec<(String, &'static str)>,
     /// Layer digests of anchors that are known to be ours, of whatever version.
     pub layers: Vec<String>,
     /// Keeps the lease alive.
@@ -217,7 +219,7 @@ impl Link {
         anchor: &Anchor,
         session: Session,
         lease: Lease,
-        found: anchor::Claimants,
+        mut found: anchor::Claimants,
     ) -> Result<Self, Error> {
         let lost = |source| Error::Session {
             project: project.clone(),
@@ -226,15 +228,13 @@ impl Link {
         let mut layers: Vec<String> = read(&session, project, LAYERS).await?.unwrap_or_default();
         if let Lease::Ours(term) = lease {
             // What is foreign to this program alone may be another version of it, which the project volume remembers.
-            let found = match found.foreign.as_slice() {
-                [] => found,
-                _ => anchor::find(host, project, &layers)
-                    .await
-                    .map_err(|source| Error::Own {
-                        project: project.clone(),
-                        source,
-                    })?,
-            };
+            if !found.foreign.is_empty() {
+                let again = anchor::find(host, project, &layers).await;
+                found = again.map_err(|source| Error::Own {
+                    project: project.clone(),
+                    source,
+                })?;
+            }
             let Response::Volumes { services } =
                 session.call(&Request::Volumes).await.map_err(lost)?
             else {
@@ -256,9 +256,6 @@ impl Link {
                         source,
                     })?;
             }
-            for (name, why) in &found.foreign {
-                tracing::warn!(%project, container = name, why, "This is no anchor of ours; it gets nothing");
-            }
             install_shim(host, &session, project).await?;
             if !layers.iter().any(|l| l == host.binary.layer()) {
                 layers.insert(0, host.binary.layer().to_owned());
@@ -278,6 +275,7 @@ impl Link {
             session,
             lease,
             key,
+            foreign: found.foreign,
             layers,
             pinger,
         })

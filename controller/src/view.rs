@@ -170,6 +170,16 @@ pub fn view(project: &Project, look: &Look, before: &View) -> View {
             &format!("{name}: {why}"),
         );
     }
+    if let Some((name, why)) = project.link().and_then(|l| l.foreign.first()) {
+        let message = format!("container {name} claims to be the anchor, and gets nothing: {why}");
+        set(
+            &mut conditions,
+            ConditionKind::Drifted,
+            true,
+            "ForeignAnchor",
+            &message,
+        );
+    }
     if project.switches.paused {
         set(&mut conditions, ConditionKind::Paused, true, "ByUser", "");
     }

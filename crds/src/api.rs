@@ -136,7 +136,7 @@ pub enum ConditionKind {
     Ready,
     /// What is delivered may be out of date. False is good.
     Stale,
-    /// Somebody has changed delivered files. False is good.
+    /// Somebody has changed delivered files, or passes a container off as the anchor. False is good.
     Drifted,
     /// A user has paused the project. False is good.
     Paused,
