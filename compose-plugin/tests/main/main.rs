@@ -1,5 +1,6 @@
 //! The program from outside, as far as that needs no engine; scenarios on a real one are in e2e.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod docs;
 mod protocol;
 mod text;
