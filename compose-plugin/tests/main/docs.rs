@@ -16,9 +16,10 @@ const LOCKET_YAML: &str = include_str!("../../../docs/reference/locket-yaml.md")
 const TROUBLESHOOTING: &str = include_str!("../../../docs/guides/troubleshooting.md");
 
 /// Words that are in no list: those of the report (`report.rs`), of the view and of the API (`view.rs`, `access.rs`).
-const OTHERS: [&str; 25] = [
+const OTHERS: [&str; 26] = [
     "AsExpected",
     "ByUser",
+    "ForeignAnchor",
     "Conflict",
     "HeldByAnother",
     "HookFailed",
