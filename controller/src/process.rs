@@ -165,6 +165,8 @@ async fn follow_configuration(service: Arc<Service>, configure: Arc<dyn Configur
     let local = SourceName::from("local");
     let mut changes = configure.changes();
     while changes.next().await.is_some() {
+        // The bench counts from here.
+        tracing::debug!("The store has changed");
         service.hint(None, Some(&local), &Trigger::push("the store has changed"));
         match configure.load().await {
             Ok(config) => service.reconfigure(Arc::new(config)),
