@@ -72,13 +72,13 @@ fn write_command(page: &mut String, parent: &str, command: &Command, level: usiz
         .get_about()
         .map(ToString::to_string)
         .unwrap_or_default();
-    let _ = write!(page, "\n{hashes} {name}\n\n{about}.\n");
+    let _ = writeln!(page, "\n{hashes} {name}\n\n{about}.");
     let aliases: Vec<_> = command
         .get_visible_aliases()
         .map(|alias| format!("`{parent} {alias}`"))
         .collect();
     if !aliases.is_empty() {
-        let _ = write!(page, "Also: {}.\n", aliases.join(", "));
+        let _ = writeln!(page, "Also: {}.", aliases.join(", "));
     }
     if command.has_subcommands() {
         write_arguments(page, command);
@@ -92,7 +92,7 @@ fn write_command(page: &mut String, parent: &str, command: &Command, level: usiz
         .trim_start_matches("Usage: ")
         .split_once(command.get_name())
         .map_or("", |(_, words)| words);
-    let _ = write!(page, "\n```\n{name}{words}\n```\n");
+    let _ = writeln!(page, "\n```\n{name}{words}\n```");
     write_arguments(page, command);
 }
 
