@@ -63,18 +63,23 @@ pub fn a_controller_that_is_killed_in_the_middle_misses_and_doubles_nothing<W: W
     let mut w = up::<W>("middle", true);
     // From before the first step to after the last one.
     for (round, millis) in [0, 100, 400, 900, 1600, 2500].into_iter().enumerate() {
-        let new = w.value("new");
-        w.store("key", &new);
-        w.pass_time(millis);
-        w.kill_controller();
-        w.start_controller();
-        w.until_env("first", "KEY", &new);
-        w.until_env("second", "KEY", &new);
-        w.ready();
-        let so_far = round + 2;
-        assert_eq!(starts(&w), (so_far, so_far), "killed after {millis} ms");
+        let wait = |w: &W| w.pass_time(millis);
+        killed_in_a_change(&mut w, wait, round + 2, &format!("{millis} ms"));
     }
     w.finish();
+}
+
+/// Changes the value, kills the controller after some waiting, and starts another. Both services must have been started so often.
+fn killed_in_a_change<W: World>(w: &mut W, wait: impl FnOnce(&W), so_often: usize, what: &str) {
+    let new = w.value("new");
+    w.store("key", &new);
+    wait(w);
+    w.kill_controller();
+    w.start_controller();
+    w.until_env("first", "KEY", &new);
+    w.until_env("second", "KEY", &new);
+    w.ready();
+    assert_eq!(starts(w), (so_often, so_often), "killed after {what}");
 }
 
 pub fn a_controller_that_comes_later_changes_nothing<W: World>() {
@@ -90,5 +95,15 @@ pub fn a_controller_that_comes_later_changes_nothing<W: World>() {
     w.until_env("second", "KEY", &new);
     w.ready();
     assert_eq!(starts(&w), (2, 2));
+    w.finish();
+}
+
+/// As above, once after each of these numbers of calls to the engine, which only the fake one can count.
+pub fn killed_after_calls<W: World>(calls: impl Iterator<Item = usize>, wait: impl Fn(&W, usize)) {
+    let mut w = up::<W>("calls", true);
+    for (round, calls) in calls.enumerate() {
+        let what = format!("{calls} calls");
+        killed_in_a_change(&mut w, |w| wait(w, calls), round + 2, &what);
+    }
     w.finish();
 }

@@ -26,6 +26,25 @@ impl FakeWorld {
         self.runtime.block_on(it)
     }
 
+    /// Lets time pass until the engine was called so often, or for ten seconds.
+    pub fn pass_calls(&self, calls: usize) {
+        let count = || self.inner.fake.requests().len();
+        self.run(async {
+            let (until, deadline) = (count() + calls, Instant::now() + Duration::from_secs(10));
+            while count() < until && Instant::now() < deadline {
+                // A turn of the other tasks each, so that not many calls are made before the next look.
+                for _ in 0..20 {
+                    tokio::task::yield_now().await;
+                    if count() >= until {
+                        return;
+                    }
+                }
+                // What computes on another thread holds the clock, and ends the wait.
+                sleep(Duration::from_millis(1)).await;
+            }
+        });
+    }
+
     /// The names of all containers, by id.
     fn names(&self) -> BTreeMap<String, String> {
         let all = self.run(self.inner.engine.containers(&[])).unwrap();
