@@ -4,6 +4,7 @@ use std::ffi::{CStr, CString, OsString};
 use std::os::unix::ffi::OsStringExt as _;
 
 use crate::failure::Failure;
+use crate::signals::{Signal, by_name};
 
 /// A program and its arguments; never empty.
 pub(crate) type Command = Vec<CString>;
@@ -21,6 +22,8 @@ pub(crate) enum Mode {
     WithEnv(Command),
     /// Tell the generation of PID 1.
     Probe,
+    /// Send PID 1 a signal.
+    Signal(Signal),
 }
 
 /// Reads the argument vector. Docker always puts `--` before the container's command, so a command that is called like one
@@ -35,6 +38,13 @@ pub(crate) fn parse(argv: Vec<OsString>) -> Result<Mode, Failure> {
     match first {
         Some(b"probe") if rest.len() == 1 => Ok(Mode::Probe),
         Some(b"probe") => Err(Failure::usage("probe takes no arguments")),
+        Some(b"signal") => match rest.as_slice() {
+            [_, name] => match name.to_str().ok().and_then(by_name) {
+                Some(signal) => Ok(Mode::Signal(signal)),
+                None => Err(Failure::usage("signal takes a name such as HUP")),
+            },
+            _ => Err(Failure::usage("signal takes one name")),
+        },
         Some(b"with-env") => Ok(Mode::WithEnv(command(rest.split_off(1))?)),
         Some(word) if word == REAP.to_bytes() => Ok(Mode::Reap(command(rest.split_off(1))?)),
         _ => Ok(Mode::Run(command(rest)?)),
@@ -89,11 +99,12 @@ mod tests {
         assert_eq!(mode(&["with-env", "sh"]), Ok(Mode::WithEnv(words(&["sh"]))));
         assert_eq!(mode(&["reap", "--", "a"]), Ok(Mode::Reap(words(&["a"]))));
         assert_eq!(mode(&["probe"]), Ok(Mode::Probe));
+        assert_eq!(mode(&["signal", "HUP"]), Ok(Mode::Signal(1)));
     }
 
     #[test]
     fn behind_the_dashes_everything_is_the_containers() {
-        for word in ["with-env", "probe", "reap", "--", "-s"] {
+        for word in ["with-env", "probe", "signal", "reap", "--", "-s"] {
             assert_eq!(mode(&["--", word, "x"]), Ok(Mode::Run(words(&[word, "x"]))));
         }
         assert_eq!(
@@ -119,6 +130,9 @@ mod tests {
             mode(&["probe", "1"]),
             Err("probe takes no arguments".into())
         );
+        for args in [&["signal"][..], &["signal", "KILL"], &["signal", "HUP", "1"]] {
+            assert!(mode(args).is_err(), "{args:?}");
+        }
         assert_eq!(mode(&["--", "a\0b"]), Err("an argument holds a NUL".into()));
         assert!(parse(Vec::new()).is_err());
     }

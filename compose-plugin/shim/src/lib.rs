@@ -12,6 +12,7 @@
 //! docker-init -- CMD ARGS…            wait, set the variables, become CMD
 //! docker-init with-env -- CMD ARGS…   the variables that PID 1 has, no waiting
 //! docker-init probe                   print the generation of PID 1
+//! docker-init signal HUP              send PID 1 a signal
 //!
 //! LOCKET_SHIM="path=/etc/app;init=reap;wait=120s"
 //! ```

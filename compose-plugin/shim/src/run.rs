@@ -14,7 +14,7 @@ use crate::exec::become_command;
 use crate::failure::Failure;
 use crate::gate::{Outcome, pass};
 use crate::process::{INIT, started_with};
-use crate::signals::{ENDING, Inherited, Signal};
+use crate::signals::{ENDING, Inherited, Signal, send_to_init};
 use crate::volume::{Generation, current, numbered};
 use crate::{EXIT_NO_GENERATION, EXIT_UNKNOWN, reap};
 
@@ -26,6 +26,10 @@ pub(crate) fn run(argv: Vec<OsString>) -> Result<u8, Failure> {
     let config = config::parse(environ.get(SHIM_VARIABLE).unwrap_or_default());
     match mode {
         Mode::Probe => probe(Path::new(INIT)),
+        Mode::Signal(signal) => match send_to_init(signal) {
+            Ok(()) => Ok(0),
+            Err(e) => Err(Failure::new(EXIT_UNKNOWN, format!("the signal cannot be sent: {e}"))),
+        },
         Mode::WithEnv(command) => with_env(&command, &config?, &environ),
         Mode::Reap(command) => second_start(own_name, &command, &config?, &environ),
         Mode::Run(command) => {

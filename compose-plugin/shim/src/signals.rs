@@ -13,6 +13,34 @@ pub(crate) type Signal = libc::c_int;
 /// What ends a process that waits, as it would end one that is not PID 1: the kernel drops these for a PID 1 without handlers.
 pub(crate) const ENDING: [Signal; 4] = [libc::SIGTERM, libc::SIGINT, libc::SIGQUIT, libc::SIGHUP];
 
+/// The signal of a name that `on_change` may have.
+pub(crate) fn by_name(name: &str) -> Option<Signal> {
+    Some(match name {
+        "ABRT" => libc::SIGABRT,
+        "ALRM" => libc::SIGALRM,
+        "CONT" => libc::SIGCONT,
+        "HUP" => libc::SIGHUP,
+        "INT" => libc::SIGINT,
+        "PIPE" => libc::SIGPIPE,
+        "PWR" => libc::SIGPWR,
+        "QUIT" => libc::SIGQUIT,
+        "TERM" => libc::SIGTERM,
+        "USR1" => libc::SIGUSR1,
+        "USR2" => libc::SIGUSR2,
+        "WINCH" => libc::SIGWINCH,
+        _ => return None,
+    })
+}
+
+/// Sends PID 1 a signal.
+pub(crate) fn send_to_init(signal: Signal) -> std::io::Result<()> {
+    // SAFETY: two numbers, no memory.
+    match unsafe { libc::kill(1, signal) } {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    }
+}
+
 /// Rust's runtime ignores SIGPIPE before `main`; this is what it was before that.
 static INHERITED_PIPE: AtomicUsize = AtomicUsize::new(libc::SIG_DFL);
 
