@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 
 use crate::Host;
 use crate::client::{Client, Place};
+use crate::process::follow_engine;
 use crate::project::Shared;
 use crate::service::{Passes, Role, Service};
 use crate::sources::{Authority, OpenStore, Sources};
@@ -134,6 +135,7 @@ impl Access {
             }
         }
         let shared = Shared {
+            draining: false.into(),
             host: options.host,
             sources: Sources::new(options.opener, Authority::User(options.config)),
             cache: Arc::default(),
@@ -148,8 +150,13 @@ impl Access {
             Config::new(u64::from(options.pid)),
         );
         service.attach(handle);
-        let runner =
-            tokio::spawn(async move { drop(controller.run(std::future::pending()).await) });
+        let follow = follow_engine(Arc::clone(&service));
+        let runner = tokio::spawn(async move {
+            tokio::select! {
+                _ = controller.run(std::future::pending()) => {}
+                () = follow => {}
+            }
+        });
         Ok(Self {
             way: Way::Here { service, runner },
         })
@@ -239,17 +246,27 @@ impl Access {
         }
     }
 
-    /// The variables that the gate hands to compose (`via: compose`): name and value, sorted by name.
+    /// The variables that the gate hands to compose (`via: compose`): name and value, sorted by name. They need no volume:
+    /// `spec` is what asks for them.
     ///
     /// # Errors
-    /// As [`Access::apply`].
+    /// When a value cannot be had, is not granted, or is not text.
     pub async fn compose_env(
         &self,
         project: &ProjectName,
+        spec: ProjectSpec,
     ) -> Result<Vec<(String, Zeroizing<Vec<u8>>)>, Error> {
         match &self.way {
-            Way::There { client, .. } => client.compose_env(project).await,
-            Way::Here { service, .. } => service.compose_env(project).await,
+            Way::There { client, .. } => client.compose_env(project, &spec).await,
+            Way::Here { service, .. } => service.compose_env(spec).await,
+        }
+    }
+
+    /// Waits, at most so long, until no container is between our stop and our start of it; nothing new is begun from now on.
+    /// With a controller there is nothing to wait for: it goes on by itself.
+    pub async fn finish(&self, at_most: Duration) {
+        if let Way::Here { service, .. } = &self.way {
+            service.finish(at_most).await;
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -93,6 +93,25 @@ fn failure(e: Error) -> api::Failure {
     }
 }
 
+/// Bytes of the largest request: a spec with all the templates that a project may have.
+const BODY: usize = 64 << 20;
+
+/// What `GET /v1/version` says besides who answers.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Settings {
+    /// Seconds that a gate waits when the compose file does not say.
+    #[serde(default)]
+    pub gate_timeout: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct Version {
+    #[serde(flatten)]
+    answerer: api::Answerer,
+    #[serde(flatten)]
+    settings: Settings,
+}
+
 type Held = State<Arc<Service>>;
 
 /// All routes.
@@ -100,7 +119,7 @@ pub fn router(service: Arc<Service>) -> Router {
     Router::new()
         .route(
             "/v1/version",
-            get(async |State(it): Held| Json(it.answerer())),
+            get(async |State(it): Held| Json(version(&it))),
         )
         .route("/v1/status", get(status))
         .route("/v1/events", get(events))
@@ -122,7 +141,18 @@ pub fn router(service: Arc<Service>) -> Router {
                 it.pause(&p, false).await.map(Json)
             }),
         )
+        .layer(DefaultBodyLimit::max(BODY))
         .with_state(service)
+}
+
+fn version(it: &Service) -> Version {
+    let gate = it.shared().sources.config().timeouts.gate;
+    Version {
+        answerer: it.answerer(),
+        settings: Settings {
+            gate_timeout: Some(gate.as_secs()),
+        },
+    }
 }
 
 async fn status(
@@ -213,9 +243,17 @@ async fn apply(
 }
 
 /// `KEY=value` and a NUL, each: the only answer of the API with values in it, for `setenv`.
-async fn compose_env(State(it): Held, Path(project): Path<ProjectName>) -> Result<Vec<u8>, Error> {
+async fn compose_env(
+    State(it): Held,
+    Path(project): Path<ProjectName>,
+    Json(spec): Json<ProjectSpec>,
+) -> Result<Vec<u8>, Error> {
+    // Grants are decided by the project's name, so it must be the one that is meant.
+    if spec.project != project {
+        return Err(Error::new("Invalid", "the spec is another project's"));
+    }
     let mut out = Vec::new();
-    for (key, value) in it.compose_env(&project).await? {
+    for (key, value) in it.compose_env(spec).await? {
         out.extend_from_slice(key.as_bytes());
         out.push(b'=');
         out.extend_from_slice(&value);

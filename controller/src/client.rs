@@ -26,12 +26,14 @@ use zeroize::Zeroizing;
 
 use crate::Host;
 use crate::access::Error;
-use crate::api::{ApplyQuery, EventsQuery, RefreshRequest, split_env};
+use crate::api::{ApplyQuery, EventsQuery, RefreshRequest, Settings, split_env};
 use crate::own::controller;
 use crate::own::image::PROGRAM;
 
 /// How long an answer may take beyond what was asked for.
 const ANSWER: Duration = Duration::from_secs(30);
+/// How long the head of an answer may take: a pass that must end first, and more.
+const HEAD: Duration = Duration::from_secs(90);
 /// How long it may take to find out that nobody listens.
 const CONNECT: Duration = Duration::from_secs(5);
 /// Bytes of the largest answer.
@@ -81,7 +83,8 @@ impl Place {
 /// A client of one controller; a connection a request.
 pub struct Client {
     place: Place,
-    host: Arc<Host>,
+    /// The engine on which the container of the place is.
+    host: Option<Arc<Host>>,
 }
 
 /// Both pipes of an exec as one stream.
@@ -119,7 +122,18 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 impl Client {
     /// Connects when asked something.
     pub fn new(place: Place, host: Arc<Host>) -> Self {
-        Self { place, host }
+        Self {
+            place,
+            host: Some(host),
+        }
+    }
+
+    /// One for the controller that listens on this machine, whatever engine it looks after.
+    pub fn here(socket: PathBuf) -> Self {
+        Self {
+            place: Place::Socket(socket),
+            host: None,
+        }
     }
 
     async fn connect(&self) -> Result<Box<dyn Stream>, Error> {
@@ -141,8 +155,10 @@ impl Client {
                     argv: vec![PROGRAM.to_owned(), "api".to_owned()],
                     ..ExecSpec::default()
                 };
-                let stream = self
-                    .host
+                let host = self.host.as_ref().ok_or_else(|| {
+                    Error::new("Internal", "no engine is known for the controller's container")
+                })?;
+                let stream = host
                     .engine
                     .exec(id, &spec)
                     .await
@@ -152,7 +168,18 @@ impl Client {
         }
     }
 
+    /// The head of the answer comes within [`HEAD`], however long the rest takes.
     async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        body: Vec<u8>,
+    ) -> Result<Response<Incoming>, Error> {
+        let answer = timeout(HEAD, self.try_send(method, path, body)).await;
+        answer.map_err(|_| Error::new("Unavailable", "the controller does not answer"))?
+    }
+
+    async fn try_send(
         &self,
         method: &str,
         path: &str,
@@ -205,6 +232,15 @@ impl Client {
         timeout(CONNECT, self.get("/v1/version", Duration::ZERO))
             .await
             .map_err(|_| Error::new("Unavailable", "the controller does not answer"))?
+    }
+
+    /// How long a gate waits by the controller's configuration; `None`: it is of a version that does not tell.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn gate_timeout(&self) -> Result<Option<Duration>, Error> {
+        let settings: Settings = self.get("/v1/version", Duration::ZERO).await?;
+        Ok(settings.gate_timeout.map(Duration::from_secs))
     }
 
     pub(crate) async fn status(&self, project: Option<&ProjectName>) -> Result<api::Status, Error> {
@@ -291,12 +327,13 @@ impl Client {
     pub(crate) async fn compose_env(
         &self,
         project: &ProjectName,
+        spec: &ProjectSpec,
     ) -> Result<Vec<(String, Zeroizing<Vec<u8>>)>, Error> {
         let answer = self
             .send(
                 "POST",
                 &format!("/v1/projects/{project}/compose-env"),
-                json(&())?,
+                json(spec)?,
             )
             .await?;
         Ok(split_env(&whole(answer.into_body()).await?))

@@ -5,14 +5,16 @@ use std::sync::Arc;
 
 use locket_crds::item::{Content, Item};
 use locket_crds::reference::SecretRef;
-use locket_crds::spec::Operand;
+use locket_crds::spec::{Operand, ProjectSpec};
 use locket_crds::template::Part;
 use locket_provider::SecretValue;
 use locket_render::{Key, RenderOptions};
+use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use crate::access::Error;
-use crate::project::{Project, Shared};
+use crate::project::Shared;
+use crate::spec::Compiled;
 
 /// Name and value of each, sorted by name.
 ///
@@ -20,14 +22,10 @@ use crate::project::{Project, Shared};
 /// When a value cannot be had, or is not text.
 pub async fn values(
     shared: &Shared,
-    project: &Project,
+    spec: &ProjectSpec,
 ) -> Result<Vec<(String, Zeroizing<Vec<u8>>)>, Error> {
-    let (Some(applied), Some(compiled), Some(link)) =
-        (&project.applied, &project.compiled, project.link())
-    else {
-        return Ok(Vec::new());
-    };
-    let items: Vec<Item> = compiled.compose_env.values().flatten().cloned().collect();
+    let compiled = Compiled::new(spec, &shared.sources.config());
+    let items: Vec<Item> = compiled.compose_env.into_values().flatten().collect();
     if items.is_empty() {
         return Ok(Vec::new());
     }
@@ -36,7 +34,7 @@ pub async fn values(
         .flat_map(|it| references(&it.content))
         .collect();
     let mut values: BTreeMap<SecretRef, Arc<SecretValue>> = BTreeMap::new();
-    for (reference, answer) in shared.sources.fetch(&applied.spec, references).await {
+    for (reference, answer) in shared.sources.fetch(spec, references).await {
         match answer {
             Ok(it) => drop(values.insert(reference, Arc::new(it.value))),
             Err(problem) => {
@@ -47,12 +45,9 @@ pub async fn values(
             }
         }
     }
-    let rendered = locket_render::render(
-        &items,
-        &values,
-        &Key::new(*link.key.0),
-        RenderOptions::default(),
-    );
+    // The project's own key lies in its volume, which such a project need not have; here it only makes salts.
+    let key = Sha256::digest(spec.project.as_str()).into();
+    let rendered = locket_render::render(&items, &values, &Key::new(key), RenderOptions::default());
     let rendered = rendered.map_err(|problems| {
         let first = problems.first();
         Error::new(

@@ -6,7 +6,7 @@
 pub mod access;
 mod api;
 mod background;
-mod client;
+pub mod client;
 mod compose_env;
 #[cfg(any(test, feature = "fake"))]
 pub mod fake;

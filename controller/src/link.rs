@@ -104,8 +104,8 @@ pub struct Link {
     pub lease: Lease,
     /// The project's key.
     pub key: Key,
-    /// Containers that claim to be an anchor of the project and are not ours, with what gives them away.
-    pub foreign: Vec<(String, &'static str)>,
+    /// Containers that claim to be an anchor of the project and are not ours.
+    pub foreign: Vec<anchor::Foreign>,
     /// Layer digests of anchors that are known to be ours, of whatever version.
     pub layers: Vec<String>,
     /// Keeps the lease alive.
@@ -150,8 +150,15 @@ impl Link {
         if let Some(current) = found.ours.iter().find(|it| it.running).cloned() {
             let (session, lease) = open(&current).await.map_err(lost)?;
             if matches!(lease, Lease::Held(_)) || current.fits(&volumes) {
-                let settled =
-                    Self::settle_in(host, project, volumes, &current, session, lease, found);
+                let settled = Self::settle_in(
+                    host,
+                    project,
+                    volumes,
+                    Some(&current),
+                    session,
+                    lease,
+                    found,
+                );
                 return settled.await.map(Some);
             }
             // Given back at once: that a stream was dropped is noticed some milliseconds later.
@@ -172,7 +179,7 @@ impl Link {
                 },
             });
         }
-        let settled = Self::settle_in(host, project, volumes, &anchor, session, lease, found);
+        let settled = Self::settle_in(host, project, volumes, Some(&anchor), session, lease, found);
         settled.await.map(Some)
     }
 
@@ -189,10 +196,13 @@ impl Link {
             return Ok(None);
         };
         let found = anchor::find(host, project, &[]).await.map_err(own)?;
-        let Some(anchor) = found.ours.iter().find(|it| it.running).cloned() else {
+        // For reading, another version's anchor serves as well. One that is somebody's own can tell stories: nothing follows.
+        let ours = found.ours.iter().find(|it| it.running).map(|it| &it.id);
+        let other = || found.foreign.iter().find(|it| it.running).map(|it| &it.id);
+        let Some(id) = ours.or_else(other).cloned() else {
             return Ok(None);
         };
-        let session = Session::open(&host.engine, &anchor.id)
+        let session = Session::open(&host.engine, &id)
             .await
             .map_err(|source| Error::Session {
                 project: project.clone(),
@@ -202,7 +212,7 @@ impl Link {
             host,
             project,
             volumes,
-            &anchor,
+            None,
             session,
             Lease::Held(String::new()),
             found,
@@ -216,7 +226,7 @@ impl Link {
         host: &Host,
         project: &ProjectName,
         volumes: Volumes,
-        anchor: &Anchor,
+        anchor: Option<&Anchor>,
         session: Session,
         lease: Lease,
         mut found: anchor::Claimants,
@@ -226,7 +236,7 @@ impl Link {
             source,
         };
         let mut layers: Vec<String> = read(&session, project, LAYERS).await?.unwrap_or_default();
-        if let Lease::Ours(term) = lease {
+        if let (&Lease::Ours(term), Some(anchor)) = (&lease, anchor) {
             // What is foreign to this program alone may be another version of it, which the project volume remembers.
             if !found.foreign.is_empty() {
                 let again = anchor::find(host, project, &layers).await;

@@ -34,7 +34,7 @@ pub enum Error {
     /// A name was given, but there is no image to look it up in.
     #[error("{name} cannot be looked up: the image {image} is not on the engine yet")]
     NoImage {
-        /// The image, or `(none)`.
+        /// The image.
         image: String,
         /// The name.
         name: String,
@@ -115,13 +115,14 @@ pub struct Owners {
 }
 
 impl Owners {
-    /// Uid, gid and permission bits of a file of a service.
+    /// Uid, gid and permission bits of a file of a service, whose containers run this image (name or id).
     ///
     /// # Errors
     /// When a name is unknown in the service's image. Numbers never ask the engine.
     pub async fn resolve(
         &self,
         engine: &Engine,
+        image: &str,
         service: &ComposeService,
         file: &FileMode,
     ) -> Result<(u32, u32, u32), Error> {
@@ -130,21 +131,23 @@ impl Owners {
             None => 0,
             Some(Owner::Id(id)) => *id,
             Some(Owner::Name(name)) => {
-                self.of(engine, service, name, "user", |a| a.user(name).map(|u| u.0))
+                self.of(engine, image, name, "user", |a| a.user(name).map(|u| u.0))
                     .await?
             }
-            Some(Owner::Service) => self.as_service(engine, service).await?.0,
+            Some(Owner::Service) => self.as_service(engine, image, service).await?.0,
         };
         let gid = match &file.gid {
             // A file for the service's user is for its group too, unless somebody says otherwise.
-            None if file.uid == Some(Owner::Service) => self.as_service(engine, service).await?.1,
+            None if file.uid == Some(Owner::Service) => {
+                self.as_service(engine, image, service).await?.1
+            }
             None => 0,
             Some(Owner::Id(id)) => *id,
             Some(Owner::Name(name)) => {
-                self.of(engine, service, name, "group", |a| a.group(name))
+                self.of(engine, image, name, "group", |a| a.group(name))
                     .await?
             }
-            Some(Owner::Service) => self.as_service(engine, service).await?.1,
+            Some(Owner::Service) => self.as_service(engine, image, service).await?.1,
         };
         Ok((uid, gid, mode))
     }
@@ -152,6 +155,7 @@ impl Owners {
     async fn as_service(
         &self,
         engine: &Engine,
+        image: &str,
         service: &ComposeService,
     ) -> Result<(u32, u32), Error> {
         let user = service.user.clone().unwrap_or_default();
@@ -161,26 +165,25 @@ impl Owners {
         {
             return Ok((uid, gid));
         }
-        self.of(engine, service, &user, "user", |a| a.service(&user))
+        self.of(engine, image, &user, "user", |a| a.service(&user))
             .await
     }
 
     async fn of<T>(
         &self,
         engine: &Engine,
-        service: &ComposeService,
+        image: &str,
         name: &str,
         what: &'static str,
         find: impl FnOnce(&Accounts) -> Option<T>,
     ) -> Result<T, Error> {
-        let image = service.image.clone().unwrap_or_else(|| "(none)".to_owned());
         let failed = |source| Error::Engine {
-            image: image.clone(),
+            image: image.to_owned(),
             source,
         };
-        let found = engine.image(&image).await.map_err(failed)?;
+        let found = engine.image(image).await.map_err(failed)?;
         let found = found.ok_or_else(|| Error::NoImage {
-            image: image.clone(),
+            image: image.to_owned(),
             name: name.to_owned(),
         })?;
         let mut by_image = self.by_image.lock().await;
@@ -192,7 +195,7 @@ impl Owners {
         }
         let accounts = by_image.get(&found.id);
         accounts.and_then(find).ok_or_else(|| Error::Unknown {
-            image: image.clone(),
+            image: image.to_owned(),
             what,
             name: name.to_owned(),
         })

@@ -25,6 +25,10 @@ use crate::project::Shared;
 use crate::service::{Passes, Role, Service};
 use crate::sources::{Authority, OpenStore, Sources};
 
+/// How long a stop waits for restarts that were begun: the longest grace period that is usual, and a start.
+const FINISH: Duration = Duration::from_secs(45);
+/// The pause before a lost subscription is made anew.
+const RECONNECT: Duration = Duration::from_secs(2);
 /// How often everything is looked at without a hint.
 const RESYNC: Duration = Duration::from_secs(600);
 
@@ -71,6 +75,7 @@ pub async fn run(
     })?;
     let sources = Sources::new(settings.opener, Authority::Host(Arc::new(config)));
     let shared = Shared {
+        draining: false.into(),
         host: settings.host,
         sources,
         cache: Arc::default(),
@@ -102,7 +107,20 @@ pub async fn run(
         }
     });
     tracing::info!(version = settings.version, "Started");
-    let stopped = controller.run(stop).await;
+    let draining = Arc::clone(&service);
+    let stop = async move {
+        stop.await;
+        // A container that we have stopped is started again before we go.
+        draining.finish(FINISH).await;
+    };
+    let stopped = tokio::select! {
+        stopped = controller.run(stop) => stopped,
+        // None of them ends by itself: a controller that hears nothing any more must not look alive.
+        ended = tasks.join_next() => {
+            tracing::error!(?ended, "A task of the controller has ended");
+            return Err(crate::access::Error::new("Internal", "a task of the controller has ended"));
+        }
+    };
     if !stopped.cut_off.is_empty() {
         tracing::warn!(projects = ?stopped.cut_off, "Passes were cut off");
     }
@@ -111,11 +129,16 @@ pub async fn run(
     Ok(())
 }
 
-/// The engine's events. Each is a hint: the pass looks for itself.
+/// The engine's events. Each is a hint: the pass looks for itself. In a client too: what it has seen of containers must not grow old.
 pub(crate) async fn follow_engine(service: Arc<Service>) {
     let shared = Arc::clone(service.shared());
     let mut events = shared.host.engine.events();
     let mut listed: BTreeSet<ProjectName> = BTreeSet::new();
+    let ask = |project: &ProjectName, trigger: Trigger| {
+        if service.is_mine(project) {
+            service.enqueue(project, trigger);
+        }
+    };
     while let Some(event) = events.next().await {
         shared.cache.observe(&event);
         match event {
@@ -127,18 +150,23 @@ pub(crate) async fn follow_engine(service: Arc<Service>) {
                 listed.extend(service.known());
                 listed.extend(service.on_the_engine().await.unwrap_or_default());
                 for project in &listed {
-                    service.enqueue(project, Trigger::resync("relist"));
+                    ask(project, Trigger::resync("relist"));
                 }
             }
             Event::Container(it) => {
-                if let Some(project) = it.attributes.get(COMPOSE_PROJECT) {
+                let of = |label: &str| {
+                    it.attributes
+                        .get(label)
+                        .map(|p| ProjectName::from(p.as_str()))
+                };
+                if let Some(project) = of(COMPOSE_PROJECT).filter(|p| service.is_mine(p)) {
                     let disturbs = matches!(
                         it.action,
                         Action::Create | Action::Stop | Action::Destroy | Action::Rename
                     );
-                    service.saw(&project.as_str().into(), &it.id, Time(it.time), disturbs);
-                } else if let Some(project) = it.attributes.get(PROJECT) {
-                    service.enqueue(&project.as_str().into(), Trigger::change("anchor event"));
+                    service.saw(&project, &it.id, Time(it.time), disturbs);
+                } else if let Some(project) = of(PROJECT) {
+                    ask(&project, Trigger::change("anchor event"));
                 }
             }
             Event::Volume(it) => match it.action {
@@ -147,14 +175,13 @@ pub(crate) async fn follow_engine(service: Arc<Service>) {
                     if let Some(project) =
                         volume.as_ref().and_then(|v| v.labels.get(COMPOSE_PROJECT))
                     {
-                        service
-                            .enqueue(&project.as_str().into(), Trigger::change("volume created"));
+                        ask(&project.as_str().into(), Trigger::change("volume created"));
                     }
                 }
                 _ => service
                     .known()
                     .iter()
-                    .for_each(|p| service.enqueue(p, Trigger::change("volume removed"))),
+                    .for_each(|p| ask(p, Trigger::change("volume removed"))),
             },
         }
     }
@@ -164,7 +191,12 @@ pub(crate) async fn follow_engine(service: Arc<Service>) {
 async fn follow_configuration(service: Arc<Service>, configure: Arc<dyn Configure>) {
     let local = SourceName::from("local");
     let mut changes = configure.changes();
-    while changes.next().await.is_some() {
+    loop {
+        if changes.next().await.is_none() {
+            // The store's container has gone; the next look starts it again.
+            tokio::time::sleep(RECONNECT).await;
+            changes = configure.changes();
+        }
         // The bench counts from here.
         tracing::debug!("The store has changed");
         service.hint(None, Some(&local), &Trigger::push("the store has changed"));

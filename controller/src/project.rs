@@ -1,10 +1,11 @@
 //! One project, from pass to pass. Everything in here can be lost: the next pass reads what matters from the engine.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
+use locket_core::memory::Phase;
 use locket_core::{
     Action, ContainerId, Memory, Observed, Planned, Policy, Probed, Rendered, Time, needs, plan,
 };
@@ -30,15 +31,21 @@ use crate::tracker::Tracker;
 
 /// How often delivered files are looked at without a hint.
 const VERIFY_EVERY: Duration = Duration::from_secs(60);
+/// How long a signal through the shim may take.
+const SIGNAL: Duration = Duration::from_secs(5);
 /// A project without containers and without an open gate is released after this time.
 const RELEASE_AFTER: Duration = Duration::from_secs(60);
 /// After `down` nothing is brought back for so long, unless a gate opens: compose is still removing things.
 const RELEASED_FOR: Duration = Duration::from_secs(15);
 /// How soon a project is looked at again whose lease somebody else has.
 const HELD_RETRY: Duration = Duration::from_secs(1);
+/// The longest pause between two tries of a step that fails.
+const FAILED_RETRY: Duration = Duration::from_secs(60);
 
 /// What all projects share.
 pub struct Shared {
+    /// This process is about to end: what was begun is brought to its end, nothing else is begun.
+    pub draining: AtomicBool,
     /// The engine, and our program.
     pub host: Arc<Host>,
     /// Where values come from.
@@ -152,6 +159,8 @@ pub struct Project {
     released: Option<Instant>,
     /// Publishes that the anchor refused, by service.
     refused: BTreeMap<ServiceName, String>,
+    /// Passes in a row in which a step failed.
+    failures: u32,
 }
 
 impl Project {
@@ -178,6 +187,7 @@ impl Project {
             idle_since: None,
             released: None,
             refused: BTreeMap::new(),
+            failures: 0,
         }
     }
 
@@ -259,7 +269,10 @@ impl Project {
             return Ok(Passed::Absent);
         }
         // Load.
-        self.open_link(shared, mode).await?;
+        match self.open_link(shared, mode).await {
+            Err(Error::Link(link::Error::Busy { holder, .. })) => return Ok(Passed::Held(holder)),
+            other => other?,
+        }
         if let Some(Link {
             lease: Lease::Held(holder),
             ..
@@ -272,6 +285,9 @@ impl Project {
         }
         if self.link.is_none() && mode != Mode::Look {
             return Ok(Passed::Absent);
+        }
+        if mode != Mode::Look {
+            self.drop_kept(&containers).await?;
         }
         // Validate.
         let config = shared.sources.config();
@@ -290,7 +306,7 @@ impl Project {
         let mut observed = Observed {
             gate_open: self.gates.load(Relaxed) > 0,
             last_compose_activity: self.compose_activity,
-            paused: self.switches.paused,
+            paused: self.switches.paused || shared.draining.load(Relaxed),
             ..Observed::default()
         };
         let logs = self
@@ -307,6 +323,7 @@ impl Project {
             self.tracker.record(answers, now, refresh);
         }
         if std::mem::take(&mut self.retry) {
+            self.workbench.clear();
             // Written down with the next change; a crash before that costs the user one more word.
             let services: Vec<ServiceName> = self.memory.services.keys().cloned().collect();
             services.iter().for_each(|name| self.memory.retry(name));
@@ -328,6 +345,7 @@ impl Project {
                 desired,
                 memory: &self.memory,
                 key: &link.key.0,
+                images: &images(&containers),
                 logs: &logs,
                 limit: config.limits.value,
                 now,
@@ -383,6 +401,11 @@ impl Project {
             self.apply(shared, &mut look, &observed).await?;
             self.prune(&look, &logs).await?;
         }
+        self.failures = if look.failed.is_empty() {
+            0
+        } else {
+            self.failures.saturating_add(1)
+        };
         look.again = self.again(&look, mode, now);
         Ok(Passed::Looked(Box::new(look)))
     }
@@ -410,7 +433,7 @@ impl Project {
             let left = anchor::find(&shared.host, &self.name, &[])
                 .await
                 .map_err(Error::Release)?;
-            if left.ours.is_empty() {
+            if left.ours.is_empty() && left.foreign.is_empty() {
                 return Ok(false);
             }
         }
@@ -461,6 +484,11 @@ impl Project {
                 .await
                 .map_err(own)?;
             if !link.session.is_lost() && volumes.as_ref() == Some(&link.volumes) {
+                if mode == Mode::Look {
+                    // Somebody else writes.
+                    self.memory = link.memory().await?;
+                    self.switches = link.switches().await?;
+                }
                 return Ok(());
             }
             self.link = None;
@@ -475,6 +503,10 @@ impl Project {
         if link.term().is_some() || mode == Mode::Look {
             if self.applied.is_none() || mode != Mode::Look {
                 self.applied = link.spec().await?;
+                if let Some(applied) = &mut self.applied {
+                    // The project volume is the project's to write: whose grants count is not.
+                    applied.spec.project = self.name.clone();
+                }
                 self.compiled = None;
             }
             self.memory = link.memory().await?;
@@ -489,13 +521,23 @@ impl Project {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub async fn set_spec(&mut self, spec: locket_crds::spec::ProjectSpec) -> Result<(), Error> {
+    pub async fn set_spec(
+        &mut self,
+        mut spec: locket_crds::spec::ProjectSpec,
+        kept: BTreeSet<ServiceName>,
+    ) -> Result<(), Error> {
+        spec.project = self.name.clone();
         let Some(link) = &self.link else {
             return Ok(());
         };
-        if self.applied.as_ref().is_none_or(|a| a.spec != spec) {
+        if self
+            .applied
+            .as_ref()
+            .is_none_or(|a| a.spec != spec || a.kept != kept)
+        {
             let applied = Applied {
                 spec,
+                kept,
                 at: link.clock().await?.realtime,
             };
             link.write_spec(&applied).await?;
@@ -505,9 +547,33 @@ impl Project {
         Ok(())
     }
 
+    /// Services that a partial spec left out go with their last container.
+    async fn drop_kept(&mut self, containers: &[Arc<Container>]) -> Result<(), Error> {
+        let (Some(applied), Some(link)) = (&mut self.applied, &self.link) else {
+            return Ok(());
+        };
+        let gone = |name: &ServiceName| containers.iter().all(|c| observe::service_of(c) != *name);
+        let gone: Vec<ServiceName> = applied.kept.iter().filter(|n| gone(n)).cloned().collect();
+        if gone.is_empty() {
+            return Ok(());
+        }
+        for name in &gone {
+            applied.kept.remove(name);
+            applied.spec.services.remove(name);
+            applied.spec.model.remove(name);
+        }
+        self.compiled = None;
+        Ok(link.write_spec(applied).await?)
+    }
+
     /// Takes a spec for a look only: nothing is written.
-    pub fn suppose(&mut self, spec: locket_crds::spec::ProjectSpec) {
-        self.applied = Some(Applied { spec, at: 0 });
+    pub fn suppose(&mut self, mut spec: locket_crds::spec::ProjectSpec) {
+        spec.project = self.name.clone();
+        self.applied = Some(Applied {
+            spec,
+            at: 0,
+            kept: BTreeSet::new(),
+        });
         self.compiled = None;
     }
 
@@ -615,8 +681,15 @@ impl Project {
                             generation,
                             fingerprint: fingerprint.0,
                         };
-                        self.drifted.remove(service);
-                        publish(link, service, &request, &mut self.refused).await?
+                        let refused = publish(link, service, &request, &mut self.refused).await?;
+                        match (&refused, request) {
+                            (None, _) => drop(self.drifted.remove(service)),
+                            (Some(_), Request::Publish { generation, .. }) => {
+                                self.workbench.put_back(service, generation);
+                            }
+                            (Some(_), _) => {}
+                        }
+                        refused
                     }
                     None => Some("what was rendered is gone".to_owned()),
                 },
@@ -658,16 +731,17 @@ impl Project {
                     None
                 }
                 Action::Signal { container, signal } => {
-                    match shared.host.engine.kill(&container.0, signal).await {
-                        Ok(()) => {
-                            self.background
-                                .add_result(locket_core::StepResult::Signalled {
-                                    container: container.clone(),
-                                });
-                            None
-                        }
-                        Err(e) => Some(chain(&e)),
+                    let has_shim = observed
+                        .containers
+                        .iter()
+                        .any(|c| c.id == *container && c.has_shim);
+                    let sent = send_signal(shared, container, signal, has_shim).await;
+                    if sent.is_none() {
+                        let container = container.clone();
+                        self.background
+                            .add_result(locket_core::StepResult::Signalled { container });
                     }
+                    sent
                 }
             };
             match failed {
@@ -725,10 +799,9 @@ impl Project {
             .any(|s| s.action != Action::Remember);
         if acted {
             // After a failure the same step comes again: not at once.
-            return Some(if look.failed.is_empty() {
-                Duration::ZERO
-            } else {
-                HELD_RETRY
+            return Some(match self.failures {
+                0 => Duration::ZERO,
+                n => HELD_RETRY.saturating_mul(1 << n.min(6)).min(FAILED_RETRY),
             });
         }
         let at = look.planned.wake_at.map(|at| at.since(look.now));
@@ -746,10 +819,26 @@ impl Project {
             .map(|d| d.max(Duration::from_millis(1)))
     }
 
+    /// True while a container is between our stop and our start of it.
+    pub fn has_begun(&self) -> bool {
+        let half = |m: &locket_core::memory::ContainerMemory| {
+            m.intent
+                .as_ref()
+                .is_some_and(|i| matches!(i.phase, Phase::Stopping | Phase::Starting { .. }))
+        };
+        self.background.is_busy() || self.memory.containers.values().any(half)
+    }
+
     /// What the anchor refused to publish, by service.
     pub fn refused(&self) -> &BTreeMap<ServiceName, String> {
         &self.refused
     }
+}
+
+/// What names of owners are looked up in.
+fn images(containers: &[Arc<Container>]) -> BTreeMap<ServiceName, String> {
+    let image = |it: &Arc<Container>| (observe::service_of(it), it.image_id.clone());
+    containers.iter().map(image).collect()
 }
 
 /// A refusal that another look can help against is no failure of the way in.
@@ -774,6 +863,36 @@ async fn publish(
         }
         Err(e) => Err(e),
     }
+}
+
+/// Sends PID 1 a signal; why not, if it was not sent. Through the shim where there is one: the engine's own call makes the
+/// engine forget the restart policy at the container's next end, unless the image names a stop signal.
+async fn send_signal(
+    shared: &Shared,
+    container: &ContainerId,
+    signal: &str,
+    has_shim: bool,
+) -> Option<String> {
+    if has_shim {
+        let spec = ExecSpec {
+            argv: [locket_delivery::layout::SHIM_PATH, "signal", signal]
+                .map(str::to_owned)
+                .to_vec(),
+            user: Some("0:0".to_owned()),
+            privileged: true,
+            ..ExecSpec::default()
+        };
+        let sent = shared
+            .host
+            .engine
+            .exec_output(&container.0, &spec, 1 << 10, SIGNAL)
+            .await;
+        if sent.is_ok_and(|out| out.code == 0) {
+            return None;
+        }
+    }
+    let sent = shared.host.engine.kill(&container.0, signal).await;
+    sent.err().map(|e| chain(&e))
 }
 
 /// Asks a process which generation it started with. As root with all capabilities, because an image may have given up its

@@ -39,6 +39,8 @@ enum Outcome {
     Failed {
         reason: String,
         message: String,
+        /// The same inputs may give something else the next time.
+        passing: bool,
     },
 }
 
@@ -66,6 +68,8 @@ pub struct Order<'a> {
     pub memory: &'a Memory,
     /// The project's key.
     pub key: &'a [u8; 32],
+    /// The image of each service that has a container: what names of owners are looked up in.
+    pub images: &'a BTreeMap<ServiceName, String>,
     /// The logs of the services.
     pub logs: &'a BTreeMap<ServiceName, Vec<Entry>>,
     /// Largest value, bytes.
@@ -83,7 +87,12 @@ impl Workbench {
         due: &BTreeSet<ServiceName>,
         observed: &mut BTreeMap<ServiceName, ObservedService>,
     ) {
-        self.kept.retain(|service, _| due.contains(service));
+        let worth_keeping = |outcome: &Outcome| match outcome {
+            Outcome::Ready { generation, .. } => generation.is_some(),
+            Outcome::Failed { passing, .. } => !passing,
+        };
+        self.kept
+            .retain(|service, (_, outcome)| due.contains(service) && worth_keeping(outcome));
         self.handles.clear();
         let mut todo: Vec<(&ServiceName, &DesiredService)> = Vec::new();
         for name in due {
@@ -150,7 +159,11 @@ impl Workbench {
             {
                 Some((reference, problem)) => {
                     match failed(order.spec, wanted, reference, problem) {
-                        Rendered::Failed { reason, message } => Outcome::Failed { reason, message },
+                        Rendered::Failed { reason, message } => Outcome::Failed {
+                            reason,
+                            message,
+                            passing: false,
+                        },
                         _ => continue,
                     }
                 }
@@ -165,7 +178,9 @@ impl Workbench {
                 continue;
             };
             match outcome {
-                Outcome::Failed { reason, message } => {
+                Outcome::Failed {
+                    reason, message, ..
+                } => {
                     seen.rendered = Rendered::Failed {
                         reason: reason.clone(),
                         message: message.clone(),
@@ -201,13 +216,26 @@ impl Workbench {
         }
     }
 
-    /// Takes the bytes of a rendering out, to publish them.
+    /// Takes the bytes of a rendering out, to publish them. What is not published is put back with [`Workbench::put_back`].
     pub fn take(&mut self, handle: u64) -> Option<Generation> {
         let service = self.handles.remove(&handle)?;
-        match self.kept.remove(&service)?.1 {
-            Outcome::Ready { generation, .. } => generation,
+        match &mut self.kept.get_mut(&service)?.1 {
+            Outcome::Ready { generation, .. } => generation.take(),
             Outcome::Failed { .. } => None,
         }
+    }
+
+    /// The anchor did not take it: no backend is asked again for what is here already.
+    pub fn put_back(&mut self, service: &ServiceName, bytes: Generation) {
+        if let Some((_, Outcome::Ready { generation, .. })) = self.kept.get_mut(service) {
+            *generation = Some(bytes);
+        }
+    }
+
+    /// A user wants everything to be tried again.
+    pub fn clear(&mut self) {
+        self.kept.clear();
+        self.handles.clear();
     }
 }
 
@@ -315,25 +343,37 @@ async fn render(
             return Outcome::Failed {
                 reason,
                 message: lines.join("; "),
+                passing: false,
             };
         }
         Err(_) => {
             return Outcome::Failed {
                 reason: "Internal".into(),
                 message: "rendering was cut off".into(),
+                passing: true,
             };
         }
     };
     let nothing = ComposeService::default();
     let model = order.desired.model.get(name).unwrap_or(&nothing);
+    // What compose builds for a service that names no image has a name of its own.
+    let built = || format!("{}-{name}", order.desired.project);
+    let image = order.images.get(name).cloned();
+    let image = image.or_else(|| model.image.clone()).unwrap_or_else(built);
     let mut generation = Generation::default();
     for file in rendered.files {
-        let (uid, gid, mode) = match order.owners.resolve(order.engine, model, &file.file).await {
+        let (uid, gid, mode) = match order
+            .owners
+            .resolve(order.engine, &image, model, &file.file)
+            .await
+        {
             Ok(owner) => owner,
             Err(e) => {
                 return Outcome::Failed {
                     reason: "UnknownOwner".into(),
                     message: format!("{}: {}", file.path, chain(&e)),
+                    // The image may come, or be another one under the same name.
+                    passing: true,
                 };
             }
         };
@@ -360,6 +400,7 @@ async fn render(
         return Outcome::Failed {
             reason: "Invalid".into(),
             message,
+            passing: false,
         };
     }
     Outcome::Ready {

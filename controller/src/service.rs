@@ -1,7 +1,8 @@
 //! Everything that can be asked of who looks after projects: passes, status, apply. The API is this over HTTP;
 //! a command without a controller is this in the client.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -24,6 +25,9 @@ use crate::resolve::chain;
 use crate::spec::merge;
 use crate::view::{self, Delivery, View};
 use crate::{compose_env, observe};
+
+/// How long a request waits for a pass that runs. A pass waits for a backend at most twice.
+const PATIENCE: Duration = Duration::from_secs(40);
 
 /// Who looks after projects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +56,8 @@ pub struct Service {
     engine_id: String,
     rooms: Mutex<BTreeMap<ProjectName, Arc<Room>>>,
     handle: OnceLock<Handle<ProjectName>>,
+    /// Projects that are only looked at; kept, so that a command that looks often asks backends as rarely as a controller does.
+    looked_at: tokio::sync::Mutex<BTreeMap<ProjectName, Project>>,
 }
 
 /// Runs the passes of a service.
@@ -81,12 +87,18 @@ impl Service {
             engine_id,
             rooms: Mutex::default(),
             handle: OnceLock::new(),
+            looked_at: Default::default(),
         }))
     }
 
     /// Takes the handle through which passes are asked for.
     pub fn attach(&self, handle: Handle<ProjectName>) {
         let _ = self.handle.set(handle);
+    }
+
+    /// Whether events of a project are this service's business.
+    pub fn is_mine(&self, name: &ProjectName) -> bool {
+        self.role == Role::Controller || self.rooms().contains_key(name)
     }
 
     /// What all projects share.
@@ -301,12 +313,19 @@ impl Service {
         name: &ProjectName,
         spec: Option<ProjectSpec>,
     ) -> Result<Arc<View>, Error> {
-        let mut project = Project::new(name.clone(), Arc::new(|| {}));
-        if let Some(spec) = spec {
-            project.suppose(spec);
-        }
+        let fresh = || Project::new(name.clone(), Arc::new(|| {}));
+        let mut looked_at = self.looked_at.lock().await;
+        let mut supposed;
+        let project = match spec {
+            Some(spec) => {
+                supposed = fresh();
+                supposed.suppose(spec);
+                &mut supposed
+            }
+            None => looked_at.entry(name.clone()).or_insert_with(fresh),
+        };
         match project.pass(&self.shared, Mode::Look).await {
-            Ok(Passed::Looked(look)) => Ok(Arc::new(view::view(&project, &look, &View::default()))),
+            Ok(Passed::Looked(look)) => Ok(Arc::new(view::view(project, &look, &View::default()))),
             Ok(Passed::Absent | Passed::Held(_)) => Ok(Arc::default()),
             Err(e) => Err(Error::unavailable("the project cannot be looked at", e)),
         }
@@ -415,10 +434,14 @@ impl Service {
         told: &mut (dyn FnMut(Progress) + Send),
     ) -> Result<api::Applied, Error> {
         let until = Instant::now() + timeout;
+        let asked = request
+            .spec
+            .as_ref()
+            .map(|s| s.services.keys().cloned().collect::<BTreeSet<_>>());
         let room = self.room(name);
         let mut views = room.view.subscribe();
         let gate = match request.mode {
-            ApplyMode::Deliver => Some(room.project.lock().await.open_gate()),
+            ApplyMode::Deliver => Some(room.enter(until).await?.open_gate()),
             ApplyMode::Act => None,
         };
         if self.role == Role::Client {
@@ -453,7 +476,7 @@ impl Service {
             view.done
                 .iter()
                 .for_each(|step| told(Progress::Info(step.clone())));
-            match verdict(&view, gate.is_some()) {
+            match verdict(&view, asked.as_ref(), gate.is_some()) {
                 Verdict::Wait(why) => {
                     if waits.as_ref() != Some(&why) {
                         told(Progress::Info(why.clone()));
@@ -483,7 +506,7 @@ impl Service {
     ) -> Result<(), Error> {
         let mut said = false;
         loop {
-            let mut project = room.project.lock().await;
+            let mut project = room.enter(until).await?;
             let lease = project
                 .enter(&self.shared)
                 .await
@@ -491,7 +514,7 @@ impl Service {
             match lease {
                 Some(Lease::Ours(_)) => {
                     if let Some(spec) = request.spec.clone() {
-                        let spec = match &project.applied {
+                        let (spec, kept) = match &project.applied {
                             Some(old) => {
                                 let found = observe::containers(
                                     &self.shared.host.engine,
@@ -506,10 +529,10 @@ impl Service {
                                     found.iter().map(|c| observe::service_of(c)).collect();
                                 merge(&old.spec, spec, |service| services.contains(service))
                             }
-                            None => spec,
+                            None => (spec, BTreeSet::new()),
                         };
                         project
-                            .set_spec(spec)
+                            .set_spec(spec, kept)
                             .await
                             .map_err(|e| Error::unavailable("the spec cannot be written", e))?;
                     }
@@ -552,17 +575,36 @@ impl Service {
         }
     }
 
+    /// Waits until no container of a project is between our stop and our start of it. Nothing new is begun from now on.
+    pub async fn finish(self: &Arc<Self>, at_most: Duration) {
+        self.shared.draining.store(true, Relaxed);
+        let until = Instant::now() + at_most;
+        let rooms: Vec<_> = self.rooms().clone().into_iter().collect();
+        for (name, room) in rooms {
+            while let Ok(project) = room.enter(until).await {
+                if !project.has_begun() {
+                    break;
+                }
+                drop(project);
+                self.enqueue(&name, Trigger::user("finish"));
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                if Instant::now() > until {
+                    tracing::warn!(project = %name, "A restart is left half done; the next pass goes on with it");
+                    return;
+                }
+            }
+        }
+    }
+
     /// As [`crate::access::Access::compose_env`].
     ///
     /// # Errors
-    /// When a value cannot be had.
+    /// As there.
     pub async fn compose_env(
-        self: &Arc<Self>,
-        name: &ProjectName,
+        &self,
+        spec: ProjectSpec,
     ) -> Result<Vec<(String, Zeroizing<Vec<u8>>)>, Error> {
-        let room = self.room(name);
-        let project = room.project.lock().await;
-        compose_env::values(&self.shared, &project).await
+        compose_env::values(&self.shared, &spec).await
     }
 
     /// As [`crate::access::Access::release`].
@@ -571,7 +613,7 @@ impl Service {
     /// When the engine refuses.
     pub async fn release(self: &Arc<Self>, name: &ProjectName) -> Result<(), Error> {
         let room = self.room(name);
-        let mut project = room.project.lock().await;
+        let mut project = room.enter(Instant::now() + PATIENCE).await?;
         project
             .release(&self.shared)
             .await
@@ -606,7 +648,7 @@ impl Service {
     /// `NotFound`.
     pub async fn pause(self: &Arc<Self>, name: &ProjectName, paused: bool) -> Result<(), Error> {
         let room = self.room(name);
-        let mut project = room.project.lock().await;
+        let mut project = room.enter(Instant::now() + PATIENCE).await?;
         let lease = project
             .enter(&self.shared)
             .await
@@ -635,6 +677,18 @@ impl Service {
 }
 
 impl Room {
+    /// Waits for the pass that runs, at most until then.
+    async fn enter(&self, until: Instant) -> Result<tokio::sync::MutexGuard<'_, Project>, Error> {
+        let entered = timeout_at(until, self.project.lock()).await;
+        entered.map_err(|_| {
+            Error::new(
+                "Timeout",
+                "a pass over the project does not come to its end",
+            )
+            .hint("a backend or the engine does not answer; `docker locket status` may say which")
+        })
+    }
+
     fn mode(&self) -> Mode {
         *self.mode.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -651,7 +705,7 @@ enum Verdict {
 }
 
 /// Whether an apply is done, as far as this view tells.
-fn verdict(view: &View, gate: bool) -> Verdict {
+fn verdict(view: &View, asked: Option<&BTreeSet<ServiceName>>, gate: bool) -> Verdict {
     if let Some(why) = &view.error {
         return Verdict::Wait(why.clone());
     }
@@ -665,6 +719,10 @@ fn verdict(view: &View, gate: bool) -> Verdict {
         (api::Applied::default(), Vec::new(), Vec::new());
     let mut bad: Option<Error> = None;
     for (service, delivery) in &view.delivery {
+        // What an earlier spec asked for is nothing that this one can fail of.
+        if asked.is_some_and(|asked| !asked.contains(service)) {
+            continue;
+        }
         match delivery {
             Delivery::Absent => {}
             Delivery::Pending => pending.push(service.as_str()),
@@ -700,32 +758,31 @@ fn verdict(view: &View, gate: bool) -> Verdict {
     if gate {
         return Verdict::Good(applied, warnings);
     }
-    for service in &status.services {
-        let rolled_out = service
+    let open = |s: &api::ServiceStatus| {
+        let it = s
             .conditions
             .iter()
-            .find(|c| c.kind == api::ConditionKind::RolledOut && !c.status);
-        if let Some(why) = rolled_out {
-            let is_final = matches!(
-                why.reason.as_str(),
-                "RolledBack"
-                    | "NotHealthy"
-                    | "HookFailed"
-                    | "NotSupportedYet"
-                    | "NotMounted"
-                    | "Paused"
-            );
-            return match is_final {
-                true => Verdict::Bad(Error::new(
-                    &why.reason,
-                    format!("{}: {}", service.service, why.message),
-                )),
-                false => Verdict::Wait(format!("{}: {}", service.service, why.message)),
-            };
-        }
+            .find(|c| c.kind == api::ConditionKind::RolledOut && !c.status)?;
+        Some((it.reason.clone(), format!("{}: {}", s.service, it.message)))
+    };
+    let open: Vec<(String, String)> = status.services.iter().filter_map(open).collect();
+    // Others wait for what has come to a bad end, so that is looked for first.
+    if let Some((reason, message)) = open.iter().find(|(reason, _)| is_final(reason)) {
+        return Verdict::Bad(Error::new(reason, message));
+    }
+    if let Some((_, message)) = open.into_iter().next() {
+        return Verdict::Wait(message);
     }
     match view.settled {
         true => Verdict::Good(applied, warnings),
         false => Verdict::Wait("waiting for the last steps".to_owned()),
     }
+}
+
+/// A reason for which waiting any longer does not help.
+fn is_final(reason: &str) -> bool {
+    matches!(
+        reason,
+        "RolledBack" | "NotHealthy" | "HookFailed" | "NotSupportedYet" | "NotMounted" | "Paused"
+    )
 }

@@ -12,8 +12,10 @@ use zeroize::Zeroizing;
 
 use crate::own::image::PROGRAM;
 
-/// Longest time that one answer may take. Publishing the largest generation takes well under a second.
+/// Longest time that one answer may take, beside the time for the way. Publishing the largest generation takes well under a second.
 const ANSWER: Duration = Duration::from_secs(15);
+/// Bytes a second that even a slow way to a remote engine carries.
+const SLOWEST: usize = 64 << 10;
 /// A session that holds the lease is ended by the anchor after 4 s of silence.
 pub const PING_EVERY: Duration = Duration::from_secs(1);
 
@@ -99,7 +101,9 @@ impl Session {
         if self.lost.swap(true, Ordering::Relaxed) {
             return Err(Error::Lost(None));
         }
-        let answer = timeout(ANSWER, exchange(&mut stream, request)).await;
+        let frame = protocol::frame(&request.encode());
+        let way = Duration::from_secs((frame.len() / SLOWEST) as u64);
+        let answer = timeout(ANSWER + way, exchange(&mut stream, &frame)).await;
         let answer =
             answer.unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut)));
         let bytes = answer.map_err(|e| Error::Lost(Some(e)))?;
@@ -113,12 +117,8 @@ impl Session {
     }
 }
 
-async fn exchange(
-    stream: &mut ExecStream,
-    request: &Request,
-) -> std::io::Result<Zeroizing<Vec<u8>>> {
-    let frame = protocol::frame(&request.encode());
-    stream.input.write_all(&frame).await?;
+async fn exchange(stream: &mut ExecStream, frame: &[u8]) -> std::io::Result<Zeroizing<Vec<u8>>> {
+    stream.input.write_all(frame).await?;
     stream.input.flush().await?;
     let mut length = [0; 4];
     stream.output.read_exact(&mut length).await?;

@@ -130,30 +130,8 @@ impl Sources {
         };
     }
 
-    /// What a source's name means in this project: the compose file's own definition if it is complete, else the host's.
-    fn meaning(
-        config: &HostConfig,
-        spec: &ProjectSpec,
-        name: &SourceName,
-    ) -> Result<SourceSpec, Error> {
-        match (spec.sources.get(name), config.sources.get(name)) {
-            (Some(own), _) if !own.is_host_name() => Ok(own.clone()),
-            (Some(own), Some(host)) if own.kind == host.kind => Ok(host.clone()),
-            (Some(own), Some(host)) => Err(Error::new(
-                ErrorKind::Invalid,
-                format!(
-                    "source {name} is of type {} here and {} in the host configuration",
-                    own.kind, host.kind
-                ),
-            )),
-            (None, Some(host)) => Ok(host.clone()),
-            // `local`, `file`, `env` need no configuration, a vendor's scheme may be all there is to say.
-            (Some(own), None) => Ok(own.clone()),
-            (None, None) => Ok(SourceSpec::of_kind(name.as_str())),
-        }
-    }
-
-    /// The store that serves a reference, if this authority may use it.
+    /// The store that serves a reference, if this authority may use it. Asked at every use: a store that is open already is
+    /// nobody's right to use it.
     ///
     /// # Errors
     /// `NotGranted` with the lines that would grant it; `Invalid` for a source that makes no sense.
@@ -162,17 +140,26 @@ impl Sources {
         spec: &ProjectSpec,
         reference: &SecretRef,
     ) -> Result<Arc<dyn SecretStore>, Problem> {
-        let name = reference.source();
         let authority = self
             .authority
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
-        let source = Self::meaning(authority.config(), spec, name)?;
-        if let Authority::Host(config) = &authority {
-            let own = spec.sources.get(name).filter(|own| !own.is_host_name());
+        self.store_for(&authority, spec, reference)
+    }
+
+    fn store_for(
+        &self,
+        authority: &Authority,
+        spec: &ProjectSpec,
+        reference: &SecretRef,
+    ) -> Result<Arc<dyn SecretStore>, Problem> {
+        let name = reference.source();
+        let meaning = authority.config().meaning(&spec.sources, name);
+        let meaning = meaning.map_err(|e| Error::new(ErrorKind::Invalid, e.to_string()))?;
+        if let Authority::Host(config) = authority {
             config
-                .granted(&spec.project, reference, own)
+                .granted(&spec.project, reference, &meaning)
                 .map_err(|missing| Problem {
                     reason: "NotGranted",
                     message: format!("{reference} is not granted to project {}", spec.project),
@@ -180,6 +167,7 @@ impl Sources {
                     retry_after: None,
                 })?;
         }
+        let source = meaning.source;
         let key = (spec.project.clone(), name.clone());
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((with, store)) = open.get(&key)
@@ -226,8 +214,14 @@ impl Sources {
         let mut answers = Answers::new();
         let mut batches: BTreeMap<SourceName, (Arc<dyn SecretStore>, Vec<SecretRef>)> =
             BTreeMap::new();
+        // One configuration for the whole batch: a store is never asked with what another one granted.
+        let authority = self
+            .authority
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         for reference in refs {
-            match self.store(spec, &reference) {
+            match self.store_for(&authority, spec, &reference) {
                 Ok(store) => {
                     let batch = batches.entry(reference.source().clone());
                     batch
@@ -271,3 +265,6 @@ impl Sources {
             .retain(|(p, _), _| p != project);
     }
 }
+
+#[cfg(test)]
+mod tests;

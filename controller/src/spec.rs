@@ -20,6 +20,9 @@ pub struct Applied {
     pub spec: ProjectSpec,
     /// When, on the engine's clock, nanoseconds since 1970.
     pub at: u64,
+    /// Services that the last spec left out; they stay while they have containers.
+    #[serde(default)]
+    pub kept: BTreeSet<ServiceName>,
 }
 
 /// A spec, ready for planning.
@@ -122,23 +125,24 @@ impl Compiled {
 }
 
 /// A new spec over an old one: a service that the new one leaves out (`-f`, profiles) keeps its entry while it has containers.
+/// Says which ones those are.
 pub fn merge(
     old: &ProjectSpec,
     mut new: ProjectSpec,
     has_containers: impl Fn(&ServiceName) -> bool,
-) -> ProjectSpec {
-    let mut kept = false;
+) -> (ProjectSpec, BTreeSet<ServiceName>) {
+    let mut kept = BTreeSet::new();
     for (name, service) in &old.model {
         if new.model.contains_key(name) || !has_containers(name) {
             continue;
         }
-        kept = true;
+        kept.insert(name.clone());
         new.model.insert(name.clone(), service.clone());
         if let Some(asked) = old.services.get(name) {
             new.services.insert(name.clone(), asked.clone());
         }
     }
-    if kept {
+    if !kept.is_empty() {
         for (name, secret) in &old.secrets {
             new.secrets
                 .entry(name.clone())
@@ -150,7 +154,7 @@ pub fn merge(
                 .or_insert_with(|| source.clone());
         }
     }
-    new
+    (new, kept)
 }
 
 #[cfg(test)]
@@ -181,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_partial_spec_keeps_services_that_have_containers() {
-        let merged = merge(&spec(&["api", "old", "debug"]), spec(&["api"]), |name| {
+        let (merged, kept) = merge(&spec(&["api", "old", "debug"]), spec(&["api"]), |name| {
             name.as_str() == "debug"
         });
         assert_eq!(
@@ -193,5 +197,6 @@ mod tests {
             ["api", "debug"]
         );
         assert_eq!(merged.model.len(), 2);
+        assert_eq!(kept, BTreeSet::from(["debug".into()]));
     }
 }

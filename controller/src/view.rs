@@ -170,8 +170,11 @@ pub fn view(project: &Project, look: &Look, before: &View) -> View {
             &format!("{name}: {why}"),
         );
     }
-    if let Some((name, why)) = project.link().and_then(|l| l.foreign.first()) {
-        let message = format!("container {name} claims to be the anchor, and gets nothing: {why}");
+    if let Some(it) = project.link().and_then(|l| l.foreign.first()) {
+        let message = format!(
+            "container {} passes for the anchor, and gets nothing: {}",
+            it.name, it.why
+        );
         set(
             &mut conditions,
             ConditionKind::Drifted,

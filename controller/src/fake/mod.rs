@@ -114,6 +114,7 @@ impl World {
         };
         let binary = Binary::new(programs::binary()).unwrap();
         let shared = Shared {
+            draining: false.into(),
             host: Arc::new(Host::new(self.engine.clone(), binary, "test")),
             sources: Sources::new(Arc::new(Opener(Arc::clone(&self.backend))), authority),
             cache: Arc::default(),

@@ -114,13 +114,26 @@ pub struct Anchor {
     mounts: BTreeMap<String, String>,
 }
 
+/// A container that passes for an anchor and is none that this program knows: another version's, or somebody's.
+#[derive(Debug, Clone)]
+pub struct Foreign {
+    /// The container.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// What gives it away.
+    pub why: &'static str,
+    /// It runs.
+    pub running: bool,
+}
+
 /// What claims to be an anchor of a project.
 #[derive(Debug, Clone, Default)]
 pub struct Claimants {
     /// Ours, the highest number first.
     pub ours: Vec<Anchor>,
-    /// Names of the others, and how it can be told; they never get a value and are never removed.
-    pub foreign: Vec<(String, &'static str)>,
+    /// The others; they never get a value and are never removed.
+    pub foreign: Vec<Foreign>,
     /// The highest number in use.
     highest: u64,
 }
@@ -174,7 +187,12 @@ pub async fn find(
                 mounts: mounts(&it),
                 id: it.id,
             }),
-            Some(why) => found.foreign.push((it.name, why)),
+            Some(why) => found.foreign.push(Foreign {
+                running: it.state.status == Status::Running,
+                id: it.id,
+                name: it.name,
+                why,
+            }),
         }
     }
     found.ours.sort_by_key(|it| std::cmp::Reverse(it.number));
