@@ -22,6 +22,7 @@ pub(crate) use values::{SIGNALS, Scope, defaults, on_change, source_name, templa
 
 pub use written::{check_sources, referenced_files};
 
+use crate::config::is_redefined;
 use crate::diag::{Code, Diagnostic, Place, Severity};
 use crate::id::{ServiceName, SourceName};
 use crate::labels;
@@ -132,6 +133,17 @@ fn project(root: &Cursor<'_>, input: &ModelInput<'_>) -> ProjectSpec {
             .unwrap_or_default();
         for (name, it) in all {
             let own = source(&it, Some(input.working_dir));
+            if let Some(own) = &own
+                && is_redefined(name, &own.kind)
+            {
+                it.say(
+                    it.problem(
+                        Code::Reserved,
+                        format!("`{name}` is built in and cannot be of type {}", own.kind),
+                    )
+                    .help("give the source another name"),
+                );
+            }
             spec.sources.extend(values::source_name(&it, name).zip(own));
         }
     }

@@ -14,11 +14,14 @@
 //! ```
 
 mod grant;
+mod meaning;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub use grant::{Allowed, Grant, MissingGrant, Pattern};
+pub(crate) use meaning::is_redefined;
+pub use meaning::{BUILT_IN, Contradiction, DefinedBy, Meaning};
 
 use crate::compose::{defaults, source, source_name};
 use crate::diag::{Code, Diagnostic, Lines, Place};
@@ -187,8 +190,8 @@ impl HostConfig {
         }
     }
 
-    /// Whether the controller may read a secret for a project. `own` is the source as the project's compose file defines it,
-    /// if it does so completely; otherwise the name is the host's.
+    /// Whether the controller may read a secret for a project, from the source that will really be opened for it
+    /// ([`HostConfig::meaning`]).
     ///
     /// A project's names in the built-in store are always its own to read.
     ///
@@ -198,27 +201,31 @@ impl HostConfig {
         &self,
         project: &ProjectName,
         reference: &SecretRef,
-        own: Option<&SourceSpec>,
+        meaning: &Meaning,
     ) -> Result<(), Box<MissingGrant>> {
-        let name = reference.source();
-        let is_local =
-            name.as_str() == "local" && self.sources.get(name).is_none_or(|s| s.kind == "local");
-        if own.is_none() && is_local && !reference.path().starts_with('/') {
+        if meaning.is_own(reference) {
             return Ok(());
         }
         // The environment of the controller is closed until somebody opens it.
-        let closed = own.is_none() && name.as_str() == "env" && !self.sources.contains_key(name);
+        let opens = |s: &SourceSpec| s.kind == "env";
+        let closed = opens(&meaning.source)
+            && match meaning.by {
+                DefinedBy::Host => false,
+                DefinedBy::Scheme => true,
+                DefinedBy::Project => !self.sources.values().any(opens),
+            };
         let allowed = self
             .grants
             .iter()
-            .any(|g| g.covers(project, reference, own));
+            .any(|g| g.covers(project, reference, meaning));
         if allowed && !closed {
             return Ok(());
         }
+        let own = (meaning.by == DefinedBy::Project).then(|| Box::new(meaning.source.clone()));
         Err(Box::new(MissingGrant {
             project: project.clone(),
             reference: reference.clone(),
-            own: own.cloned().map(Box::new),
+            own,
             closed,
             allowed,
         }))

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
 use locket_crds::config::{HostConfig, MissingGrant};
 use locket_crds::reference::SecretRef;
 use locket_crds::spec::ProjectSpec;
-use locket_providers::local::ConfigFile;
+use locket_providers::local::{ConfigFile, LocalClient};
 
 use crate::compose::ComposeFlags;
 use crate::config::{self, store_error};
@@ -20,6 +21,11 @@ use crate::project;
 /// First line of `grants.yaml`.
 const HEADER: &str =
     "# Written by `docker locket trust`: what the controller of this engine reads for whom.\n";
+
+/// How often grants are written again that somebody else has overwritten.
+const ATTEMPTS: u32 = 5;
+/// So long after a write another one that began before it is over.
+const SETTLE: Duration = Duration::from_millis(50);
 
 /// Arguments of `trust`.
 #[derive(Debug, Clone, Args)]
@@ -40,13 +46,19 @@ pub async fn run(args: TrustArgs, cx: &Context) -> Result<ExitCode> {
     let spec = loaded.spec(cx.term.color())?;
     let store = cx.store().await?;
     let used = project::references(&loaded.items);
-    let missing = missing(&config::read(&store, None).await?, spec, &used);
+    let (before, config) = grants(&store).await?;
+    let wanted = missing(&config, spec, &used)?;
+    for name in rootless(&config, spec, &used)? {
+        cx.term.warn(format_args!(
+            "the controller reads no file for {name}: name a directory for it in locket.yaml, `sources: {{ {name}: {{ type: file, root: /srv/secrets }} }}`"
+        ));
+    }
     let own: Vec<_> = spec
         .sources
         .values()
         .filter(|source| !source.is_host_name())
         .collect();
-    if missing.is_empty() {
+    if wanted.is_empty() {
         // Credential files may be others than before.
         credentials::copy(&store, credentials::files(own)).await?;
         cx.term.info(format_args!(
@@ -55,19 +67,13 @@ pub async fn run(args: TrustArgs, cx: &Context) -> Result<ExitCode> {
         ));
         return Ok(ExitCode::SUCCESS);
     }
-    let known = store
-        .read_config(ConfigFile::Grants)
-        .await
-        .map_err(store_error)?
-        .unwrap_or_default();
-    let known = String::from_utf8_lossy(&known).into_owned();
     cx.term.info(format_args!(
         "{} asks for more than the controller of this engine may read. This would be granted:\n",
         spec.project
     ));
     cx.term.info(format_args!(
         "  {}\n",
-        lines(&added("", &missing).replace(HEADER, ""))
+        lines(&added("", &wanted).replace(HEADER, ""))
     ));
     if !args.yes && !cx.term.is_tty() {
         return Err(
@@ -78,42 +84,112 @@ pub async fn run(args: TrustArgs, cx: &Context) -> Result<ExitCode> {
     if !args.yes && !cx.term.confirm("Grant it?") {
         return Err(CommandError::user("nothing was granted"));
     }
-    let text = added(&known, &missing);
-    // It is parsed before it is written: a broken file would take the grants of all projects away.
-    config::parse(ConfigFile::Grants.file_name(), text.clone().into_bytes())?;
     for path in credentials::copy(&store, credentials::files(own)).await? {
         cx.term.warn(format_args!(
             "the credential file {} cannot be read here, so it was not taken along",
             lines(&path)
         ));
     }
-    store
-        .write_config(ConfigFile::Grants, text.as_bytes())
-        .await
-        .map_err(store_error)?;
+    write(&store, &before, &wanted, |config| {
+        missing(config, spec, &used)
+    })
+    .await?;
     cx.term.info(format_args!("granted to {}", spec.project));
     Ok(ExitCode::SUCCESS)
 }
 
+/// The text of `grants.yaml`, and the host configuration with it.
+async fn grants(store: &LocalClient) -> Result<(String, HostConfig)> {
+    // Read before the configuration: what somebody adds in between is seen as a difference later.
+    let text = store.read_config(ConfigFile::Grants).await;
+    let text = text.map_err(store_error)?.unwrap_or_default();
+    let config = config::read(store, None).await?;
+    Ok((String::from_utf8_lossy(&text).into_owned(), config))
+}
+
+/// Adds grants to the file. Others do that too: one who writes at the same time must lose nothing, nor do we.
+async fn write(
+    store: &LocalClient,
+    before: &str,
+    agreed: &[MissingGrant],
+    missing: impl Fn(&HostConfig) -> Result<Vec<MissingGrant>>,
+) -> Result<()> {
+    let mut before = before.to_owned();
+    let mut wanted = agreed.to_vec();
+    for _ in 0..ATTEMPTS {
+        let (now, config) = grants(store).await?;
+        if now != before {
+            // Of what was agreed to, what is still missing: more than that nobody has seen.
+            let still: Vec<String> = missing(&config)?.iter().map(ToString::to_string).collect();
+            wanted = agreed
+                .iter()
+                .filter(|it| still.contains(&it.to_string()))
+                .cloned()
+                .collect();
+            before = now;
+        }
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let text = added(&before, &wanted);
+        // It is parsed before it is written: a broken file would take the grants of all projects away.
+        config::parse(ConfigFile::Grants.file_name(), text.clone().into_bytes())?;
+        store
+            .write_config(ConfigFile::Grants, text.as_bytes())
+            .await
+            .map_err(store_error)?;
+        // Whoever read before this and wrote after it has taken it away again: then the next round sees another text.
+        before = text;
+        tokio::time::sleep(SETTLE).await;
+        if grants(store).await?.0 == before {
+            return Ok(());
+        }
+    }
+    Err(
+        CommandError::user("grants.yaml is being changed by somebody else all the time")
+            .hint("run `docker locket trust` again"),
+    )
+}
+
+/// Sources of files that are asked for and have no directory: a grant for them gives nothing.
+fn rootless(
+    config: &HostConfig,
+    spec: &ProjectSpec,
+    used: &BTreeSet<SecretRef>,
+) -> Result<BTreeSet<String>> {
+    let mut out = BTreeSet::new();
+    for reference in used {
+        let meaning = config
+            .meaning(&spec.sources, reference.source())
+            .map_err(|e| CommandError::user(e.to_string()))?;
+        if meaning.source.kind == "file" && meaning.source.root.is_none() {
+            out.insert(lines(reference.source().as_str()));
+        }
+    }
+    Ok(out)
+}
+
 /// What the controller may not read, each grant once.
+///
+/// # Errors
+/// A source that contradicts the host configuration: no grant helps it.
 fn missing(
     config: &HostConfig,
     spec: &ProjectSpec,
     used: &BTreeSet<SecretRef>,
-) -> Vec<MissingGrant> {
+) -> Result<Vec<MissingGrant>> {
     let mut out: Vec<MissingGrant> = Vec::new();
     for reference in used {
-        let own = spec
-            .sources
-            .get(reference.source())
-            .filter(|own| !own.is_host_name());
-        if let Err(it) = config.granted(&spec.project, reference, own)
+        let meaning = config
+            .meaning(&spec.sources, reference.source())
+            .map_err(|e| CommandError::user(e.to_string()))?;
+        if let Err(it) = config.granted(&spec.project, reference, &meaning)
             && !out.iter().any(|known| known.to_string() == it.to_string())
         {
             out.push(*it);
         }
     }
-    out
+    Ok(out)
 }
 
 /// `grants.yaml` with more in it. What is in it already keeps its text.
@@ -174,7 +250,7 @@ services:
         let (spec, problems) = compile(&input);
         let spec = spec.unwrap_or_else(|| panic!("{problems:?}"));
         let used = project::references(&resolve(&spec).0);
-        let all = missing(&HostConfig::default(), &spec, &used);
+        let all = missing(&HostConfig::default(), &spec, &used).unwrap();
         let text = added("", &all);
         expect_test::expect![[r#"
             # Written by `docker locket trust`: what the controller of this engine reads for whom.
@@ -190,14 +266,15 @@ services:
         "#]]
         .assert_eq(&text);
         let config = HostConfig::parse("grants.yaml", &text).unwrap();
-        assert!(missing(&config, &spec, &used).is_empty());
+        assert!(missing(&config, &spec, &used).unwrap().is_empty());
         let mut bank = spec.clone();
         bank.project = "bank".into();
-        let more = added(&text, &missing(&config, &bank, &used));
+        let more = added(&text, &missing(&config, &bank, &used).unwrap());
         let config = HostConfig::parse("grants.yaml", &more).unwrap();
         assert!(more.starts_with(&text), "what was there stays");
         assert!(
-            missing(&config, &bank, &used).is_empty() && missing(&config, &spec, &used).is_empty()
+            missing(&config, &bank, &used).unwrap().is_empty()
+                && missing(&config, &spec, &used).unwrap().is_empty()
         );
     }
 }

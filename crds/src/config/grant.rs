@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::meaning::{DefinedBy, Meaning};
 use crate::compose::source;
 use crate::diag::Code;
 use crate::id::{ProjectName, SourceName};
@@ -57,7 +58,12 @@ impl Pattern {
 
     fn covers(&self, reference: &SecretRef) -> bool {
         // References have one canonical spelling and no `..`, so a prefix of the text is a prefix of the tree.
-        let text = reference.canonical().replacen("://", ":", 1);
+        // Of the two slashes only those of `op://` are in it; others are somebody's field.
+        let text = reference.canonical();
+        let text = match text.strip_prefix("op://") {
+            Some(rest) => format!("op:{rest}"),
+            None => text,
+        };
         match text.strip_prefix(&self.text) {
             Some(rest) => {
                 self.open
@@ -75,17 +81,17 @@ impl Grant {
         &self,
         project: &ProjectName,
         reference: &SecretRef,
-        own: Option<&SourceSpec>,
+        meaning: &Meaning,
     ) -> bool {
         if self.project.as_ref().is_some_and(|p| p != project) {
             return false;
         }
-        match own {
-            Some(own) => self
+        match meaning.by {
+            DefinedBy::Project => self
                 .sources
                 .iter()
-                .any(|s| matches!(s, Allowed::Own(allowed) if is_same(allowed, own))),
-            None => {
+                .any(|s| matches!(s, Allowed::Own(allowed) if is_same(allowed, &meaning.source))),
+            DefinedBy::Host | DefinedBy::Scheme => {
                 let named =
                     |s: &Allowed| matches!(s, Allowed::Named(name) if name == reference.source());
                 self.sources.iter().any(named)

@@ -24,10 +24,31 @@ fn config(text: &str) -> HostConfig {
     HostConfig::parse("locket.yaml", text).unwrap()
 }
 
+/// What a project whose compose file has these `sources` (YAML) is answered: `yes`, `no`, or what is wrong.
+fn asks(config: &HostConfig, project: &str, sources: &str, reference: &str) -> String {
+    let reference: SecretRef = reference.parse().unwrap();
+    let own = HostConfig::parse("x", &format!("sources: {{ {sources} }}"))
+        .unwrap()
+        .sources;
+    match config.meaning(&own, reference.source()) {
+        Err(e) => e.to_string(),
+        Ok(it) => match config.granted(&project.into(), &reference, &it) {
+            Ok(()) => "yes".to_owned(),
+            Err(_) => "no".to_owned(),
+        },
+    }
+}
+
 fn granted(config: &HostConfig, project: &str, reference: &str) -> bool {
-    config
-        .granted(&project.into(), &reference.parse().unwrap(), None)
-        .is_ok()
+    asks(config, project, "", reference) == "yes"
+}
+
+/// What the name of a reference means where nobody configured it, or as the project's own definition.
+fn meaning(reference: &SecretRef, own: Option<&SourceSpec>) -> Meaning {
+    let own = own.map(|own| (reference.source().clone(), own.clone()));
+    HostConfig::default()
+        .meaning(&own.into_iter().collect(), reference.source())
+        .unwrap()
 }
 
 #[test]
@@ -139,14 +160,8 @@ fn source(text: &str) -> SourceSpec {
 #[test]
 fn a_source_of_a_compose_file_is_granted_as_a_whole() {
     let it = config(FULL);
-    let asks = |project: &str, own: &str| {
-        it.granted(
-            &project.into(),
-            &"x:kv/a".parse().unwrap(),
-            Some(&source(own)),
-        )
-        .is_ok()
-    };
+    let asks =
+        |project: &str, own: &str| asks(&it, project, &format!("x: {own}"), "x:kv/a") == "yes";
     let same = r#"{ type: openbao, url: "https://other:8200", auth: { approle: { role_id: r, secret_id: { env: ID } } }, refresh: 9s }"#;
     assert!(asks("blog", same));
     assert!(!asks("shop", same));
@@ -158,15 +173,202 @@ fn a_source_of_a_compose_file_is_granted_as_a_whole() {
         assert!(!asks("blog", &other), "{other}");
     }
     // The name of a granted source of the host grants nothing to a source of the same name.
-    let own = source(r#"{ type: file, root: / }"#);
-    assert!(
-        it.granted(
-            &"x".into(),
-            &"files:etc/shadow".parse().unwrap(),
-            Some(&own)
-        )
-        .is_err()
-    );
+    let own = "files: { type: file, root: / }";
+    assert_eq!(super::tests::asks(&it, "x", own, "files:etc/shadow"), "no");
+}
+
+#[test]
+fn a_grant_is_for_the_source_that_is_really_opened() {
+    let closed = "{}";
+    let open = "sources: { env: env, bao: { type: openbao, url: 'https://bao' }, shared: local, files: { type: file, root: /srv } }\n\
+                grants: [{ project: shop, references: ['env:*', 'bao:*', 'mine:*', 'local:/*', 'op:*'], sources: [env, bao, local, file, files, mine, op] }]";
+    let other = "sources: { local: { type: file, root: /etc }, env: { type: file, root: /etc } }";
+    let exact = "sources: { env: env }\n\
+                 grants: [{ project: shop, sources: [{ type: env }, { type: local }, { type: file, root: /srv }] }]";
+    let refused = |name: &str, kind: &str| {
+        format!("source {name} is built in and cannot be of type {kind}, only of type {name}")
+    };
+    for (host, sources, reference, expected) in [
+        // A built-in name is of its own type, whoever opened what.
+        (
+            open,
+            "local: env",
+            "local:BAO_TOKEN",
+            refused("local", "env"),
+        ),
+        (
+            open,
+            "local: file",
+            "local:etc/shadow",
+            refused("local", "file"),
+        ),
+        (
+            open,
+            "local: { type: file, root: / }",
+            "local:etc/shadow",
+            refused("local", "file"),
+        ),
+        (
+            open,
+            "local: { type: env, root: / }",
+            "local:A",
+            refused("local", "env"),
+        ),
+        (
+            open,
+            "local: bao",
+            "local:kv/a#b",
+            refused("local", "openbao"),
+        ),
+        (open, "file: env", "file:PATH", refused("file", "env")),
+        (open, "env: local", "env:a", refused("env", "local")),
+        (
+            open,
+            "env: { type: vault, url: 'https://x' }",
+            "env:a",
+            refused("env", "vault"),
+        ),
+        (
+            closed,
+            "local: env",
+            "local:BAO_TOKEN",
+            refused("local", "env"),
+        ),
+        // Nobody's but the host's: and then it is what the host says.
+        (other, "", "local:passwd", "no".to_owned()),
+        (
+            other,
+            "local: local",
+            "local:passwd",
+            "source local is of type local here and file in the host configuration".to_owned(),
+        ),
+        (other, "", "env:passwd", "no".to_owned()),
+        // The store by another name is the same store.
+        (closed, "mine: local", "mine:smtp", "yes".to_owned()),
+        (closed, "mine: local", "mine:/smtp", "no".to_owned()),
+        (open, "mine: local", "mine:/smtp", "no".to_owned()),
+        (exact, "mine: local", "mine:/smtp", "yes".to_owned()),
+        (open, "", "shared:smtp", "yes".to_owned()),
+        (open, "", "shared:/smtp", "no".to_owned()),
+        (
+            open,
+            "local: { type: local, root: / }",
+            "local:/smtp",
+            "no".to_owned(),
+        ),
+        (closed, "local: local", "local:smtp", "yes".to_owned()),
+        (open, "local: local", "local:/smtp", "yes".to_owned()),
+        // A name of the project's own choice is not covered by what was granted for the name.
+        (open, "mine: env", "mine:BAO_TOKEN", "no".to_owned()),
+        (
+            open,
+            "mine: { type: env, refresh: 1s }",
+            "mine:BAO_TOKEN",
+            "no".to_owned(),
+        ),
+        (open, "mine: file", "mine:etc/shadow", "no".to_owned()),
+        (
+            open,
+            "mine: { type: file, root: / }",
+            "mine:etc/shadow",
+            "no".to_owned(),
+        ),
+        (open, "op: env", "op:A/B", "no".to_owned()),
+        (exact, "mine: env", "mine:A", "yes".to_owned()),
+        (
+            exact,
+            "mine: { type: file, root: /srv }",
+            "mine:a",
+            "yes".to_owned(),
+        ),
+        (
+            exact,
+            "mine: { type: file, root: / }",
+            "mine:srv/a",
+            "no".to_owned(),
+        ),
+        // A name of the host is the host's, or the project's own as a whole.
+        (open, "", "bao:kv/a#b", "yes".to_owned()),
+        (open, "bao: bao", "bao:kv/a#b", "yes".to_owned()),
+        (
+            open,
+            "bao: { type: openbao, timeout: 1s }",
+            "bao:kv/a#b",
+            "yes".to_owned(),
+        ),
+        (
+            open,
+            "bao: vault",
+            "bao:kv/a#b",
+            "source bao is of type vault here and openbao in the host configuration".to_owned(),
+        ),
+        (
+            open,
+            "bao: env",
+            "bao:A",
+            "source bao is of type env here and openbao in the host configuration".to_owned(),
+        ),
+        (
+            open,
+            "bao: { type: openbao, url: 'https://evil' }",
+            "bao:kv/a#b",
+            "no".to_owned(),
+        ),
+        (
+            open,
+            "files: { type: file, root: / }",
+            "files:a",
+            "no".to_owned(),
+        ),
+        (open, "env: env", "env:A", "yes".to_owned()),
+        (
+            open,
+            "env: { type: env, root: / }",
+            "env:A",
+            "no".to_owned(),
+        ),
+        (exact, "", "env:A", "no".to_owned()),
+        (closed, "env: env", "env:A", "no".to_owned()),
+    ] {
+        assert_eq!(
+            asks(&config(host), "shop", sources, reference),
+            expected,
+            "{host}\n{sources}\n{reference}"
+        );
+    }
+    for bad in [
+        "mine:../x",
+        "mine:a/../../x",
+        "mine:/../x",
+        "local:..",
+        "local:./x",
+        "local:a//x",
+    ] {
+        assert!(bad.parse::<SecretRef>().is_err(), "{bad}");
+    }
+    // An environment that was opened to nobody by name is closed to exact grants, too.
+    let shut = "grants: [{ project: shop, sources: [{ type: env }] }]";
+    assert_eq!(asks(&config(shut), "shop", "mine: env", "mine:A"), "no");
+    // What over the wire is no type that the parser knows is covered by nothing.
+    let alias = SourceSpec::of_kind("bao");
+    let own = [("bao".into(), alias)].into();
+    assert!(config(open).meaning(&own, &"bao".into()).is_err());
+}
+
+#[test]
+fn slashes_in_a_field_are_not_those_after_the_source() {
+    let it = config("grants: [{ project: p, references: ['bao:kv/x#a:b', 'bao:kv/y#a://b'] }]");
+    for (reference, expected) in [
+        ("bao:kv/x#a:b", true),
+        ("bao:kv/x#a://b", false),
+        ("bao:kv/y#a://b", true),
+        ("bao:kv/y#a:b", false),
+        ("bao:kv/x%23a:b", false),
+        ("bao:/kv/x#a:b", false),
+        ("bao:kv/x?k=v#a:b", true),
+    ] {
+        assert_eq!(granted(&it, "p", reference), expected, "{reference}");
+    }
 }
 
 #[test]
@@ -187,7 +389,9 @@ fn the_lines_that_are_missing_grant_what_was_asked() {
     ];
     let mut out = String::new();
     for (reference, own) in all {
-        let (project, reference) = (ProjectName::from("shop"), reference.parse().unwrap());
+        let project = ProjectName::from("shop");
+        let reference: SecretRef = reference.parse().unwrap();
+        let own = &meaning(&reference, own);
         let missing = HostConfig::default()
             .granted(&project, &reference, own)
             .unwrap_err()
@@ -195,6 +399,12 @@ fn the_lines_that_are_missing_grant_what_was_asked() {
         let lines = missing.split_once("\n\n").unwrap().1;
         let with =
             HostConfig::parse("locket.yaml", lines).unwrap_or_else(|e| panic!("{lines}{e:?}"));
+        // What is opened is the host's now.
+        let now = match own.by {
+            DefinedBy::Project => own.clone(),
+            _ => with.meaning(&BTreeMap::new(), reference.source()).unwrap(),
+        };
+        let own = &now;
         assert!(with.granted(&project, &reference, own).is_ok(), "{lines}");
         assert!(with.granted(&"other".into(), &reference, own).is_err());
         out += lines;
@@ -230,8 +440,9 @@ fn the_lines_that_are_missing_grant_what_was_asked() {
     "#]].assert_eq(&out);
     // Of a grant for a closed environment only the opening is missing.
     let it = config("grants: [{ project: shop, references: ['env:A'] }]");
+    let reference = "env:A".parse().unwrap();
     let missing = it
-        .granted(&"shop".into(), &"env:A".parse().unwrap(), None)
+        .granted(&"shop".into(), &reference, &meaning(&reference, None))
         .unwrap_err();
     assert_eq!(
         missing.to_string(),

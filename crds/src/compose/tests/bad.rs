@@ -594,6 +594,35 @@ x-locket:
 }
 
 #[test]
+fn a_built_in_source_is_of_its_own_type() {
+    expect![[r#"
+        error[L026 reserved]: `local` is built in and cannot be of type env
+         --> compose.yaml:4:12
+          |
+        4 |     local: env
+          |            ^^^
+          |
+          = help: give the source another name
+
+        error[L026 reserved]: `file` is built in and cannot be of type openbao
+         --> compose.yaml:5:11
+          |
+        5 |     file: { type: openbao, url: "https://x" }
+          |           ^
+          |
+          = help: give the source another name
+    "#]]
+    .assert_eq(&bad(r#"name: p
+x-locket:
+  sources:
+    local: env
+    file: { type: openbao, url: "https://x" }
+    env: { type: env, refresh: 5s }
+services: {}
+"#));
+}
+
+#[test]
 fn interpolation() {
     let text = r#"name: p
 x-locket:
