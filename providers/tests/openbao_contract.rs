@@ -7,14 +7,15 @@ mod support;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::{Duration, Instant};
 
 use fake_bao::FakeBao;
 use futures_util::future::{BoxFuture, FutureExt};
 use locket_crds::reference::SecretRef;
 use locket_crds::spec::{AuthSpec, Credential, SourceSpec};
-use locket_provider::SecretStore;
 use locket_provider::contract::{CANARY, Case, Fault, Features, Fixture, check};
+use locket_provider::{ErrorKind, SecretStore};
 use locket_providers::open;
 use support::context;
 use tempfile::TempDir;
@@ -212,4 +213,93 @@ async fn many_callers_log_in_once() {
             .all(|got| got[0].is_ok())
     );
     assert_eq!(bao.logins(), 2);
+}
+
+/// Accepts, reads and never answers; counts the connections.
+async fn black_hole() -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, count) = (
+        listener.local_addr().unwrap(),
+        Arc::<AtomicUsize>::default(),
+    );
+    let seen = count.clone();
+    tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((it, _)) = listener.accept().await {
+            seen.fetch_add(1, SeqCst);
+            held.push(it);
+        }
+    });
+    (address, count)
+}
+
+#[tokio::test]
+async fn a_server_that_never_answers_costs_one_timeout_whatever_is_asked() {
+    let bao = Bao::new().await;
+    let (address, connections) = black_hole().await;
+    let store = bao.open(&bao.source(format!("http://{address}")));
+    let refs: Vec<SecretRef> = (0..30)
+        .map(|n| format!("bao:kv/shop/{n}#value").parse().unwrap())
+        .collect();
+    let begin = Instant::now();
+    let (versions, values, more) = futures_util::join!(
+        store.versions(&refs),
+        store.fetch(&refs),
+        // Another project, which comes while the login is under way.
+        async {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            store.versions(&refs[..1]).await
+        },
+    );
+    let took = begin.elapsed();
+    assert!(took < Duration::from_millis(1200), "{took:?}");
+    let kinds = values
+        .into_iter()
+        .map(|v| v.map(drop))
+        .chain(versions.into_iter().chain(more).map(|v| v.map(drop)));
+    for answer in kinds {
+        assert_eq!(answer.unwrap_err().kind, ErrorKind::Unavailable);
+    }
+    // For a moment nobody tries again.
+    let begin = Instant::now();
+    assert!(store.versions(&refs).await.iter().all(Result::is_err));
+    assert!(begin.elapsed() < Duration::from_millis(100));
+    assert_eq!(connections.load(SeqCst), 1, "one login");
+}
+
+#[tokio::test]
+async fn reads_that_hang_cost_one_timeout_and_spoil_no_others() {
+    let bao = Bao::new().await;
+    let refs: Vec<SecretRef> = (0..30)
+        .flat_map(|n| bao.set(&format!("s{n}"), &[("value", "v")]))
+        .collect();
+    let store = bao.store().await;
+    assert!(store.fetch(&refs).await.iter().all(Result::is_ok));
+    bao.fault(Fault::Hang);
+    let begin = Instant::now();
+    assert!(store.versions(&refs).await.iter().all(Result::is_err));
+    let took = begin.elapsed();
+    assert!(took < Duration::from_millis(1200), "{took:?}");
+    bao.fake.world().fault = None;
+    assert!(store.fetch(&refs).await.iter().all(Result::is_ok));
+    assert_eq!(bao.logins(), 1);
+}
+
+#[tokio::test]
+async fn a_login_that_failed_is_tried_again_a_moment_later() {
+    let bao = Bao::new().await;
+    let refs = bao.set("one", &[("value", "v")]);
+    let secret_id = bao.dir.path().join("secret_id");
+    std::fs::remove_file(&secret_id).unwrap();
+    let store = bao.store().await;
+    assert_eq!(
+        store.fetch(&refs).await.remove(0).err().unwrap().kind,
+        ErrorKind::Unauthenticated
+    );
+    std::fs::write(&secret_id, "sid").unwrap();
+    let begin = Instant::now();
+    while store.fetch(&refs).await[0].is_err() {
+        assert!(begin.elapsed() < Duration::from_secs(10));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }

@@ -23,6 +23,10 @@ const NAMESPACE: HeaderName = HeaderName::from_static("x-vault-namespace");
 /// Proof that the request was meant: no browser or naive proxy sends it.
 const REQUEST: HeaderName = HeaderName::from_static("x-vault-request");
 const DEADLINE: Duration = Duration::from_secs(10);
+/// How long a login that failed answers for the next ones.
+const HOLD: Duration = Duration::from_secs(2);
+/// The longest that a server can make us stay away from its login.
+const LONGEST_HOLD: Duration = Duration::from_secs(300);
 
 /// One server, one login.
 pub(super) struct Api {
@@ -30,11 +34,20 @@ pub(super) struct Api {
     namespace: Option<SecretValue>,
     auth: AuthSpec,
     ca: Option<Credential>,
-    deadline: Duration,
+    /// Of one exchange.
+    pub(super) deadline: Duration,
     credentials: Arc<dyn ReadCredential>,
     http: OnceCell<Http>,
     /// Held while logging in: many callers, one login.
-    token: Mutex<Option<Arc<Token>>>,
+    login: Mutex<Login>,
+}
+
+/// How the last login went.
+#[derive(Default)]
+struct Login {
+    token: Option<Arc<Token>>,
+    /// It failed, and answers for all who ask until then.
+    failed: Option<(Error, Instant)>,
 }
 
 impl Api {
@@ -57,7 +70,7 @@ impl Api {
             deadline: source.timeout.unwrap_or(DEADLINE),
             credentials: context.credentials.clone(),
             http: OnceCell::new(),
-            token: Mutex::new(None),
+            login: Mutex::default(),
         })
     }
 
@@ -95,22 +108,48 @@ impl Api {
     }
 
     /// The token in use; a new one if there is none, or it is the one that was `refused`.
+    ///
+    /// Who waits while another logs in has the outcome of that login, good or bad, and does not try again.
     async fn token(&self, refused: Option<u64>) -> Result<Arc<Token>, Error> {
-        let mut current = self.token.lock().await;
-        let before = match current.as_ref() {
-            Some(it) if refused == Some(it.login) => it.login,
-            Some(it) if it.renew_at.is_none_or(|at| Instant::now() < at) => return Ok(it.clone()),
-            Some(it) => {
-                let it = it.clone();
-                if let Some(renewed) = self.renew(&it).await? {
-                    return Ok(current.insert(Arc::new(renewed)).clone());
-                }
-                it.login
+        let mut login = self.login.lock().await;
+        let now = Instant::now();
+        let fresh =
+            |it: &&Arc<Token>| refused != Some(it.login) && it.renew_at.is_none_or(|at| now < at);
+        if let Some(it) = login.token.as_ref().filter(fresh) {
+            return Ok(it.clone());
+        }
+        if let Some((error, _)) = login.failed.as_ref().filter(|(_, until)| now < *until) {
+            return Err(error.clone());
+        }
+        match self.new_token(login.token.as_deref(), refused).await {
+            Ok(token) => {
+                login.failed = None;
+                Ok(login.token.insert(Arc::new(token)).clone())
             }
-            None => 0,
-        };
-        let token = self.log_in(before + 1).await?;
-        Ok(current.insert(Arc::new(token)).clone())
+            Err(e) => {
+                let wish = match e.kind {
+                    ErrorKind::Throttled { after } => after.unwrap_or(HOLD),
+                    _ => HOLD,
+                };
+                let until = Instant::now() + wish.clamp(HOLD, LONGEST_HOLD);
+                login.failed = Some((e.clone(), until));
+                Err(e)
+            }
+        }
+    }
+
+    /// A token after `before`: the same with a longer life if it was not refused, else a new one.
+    async fn new_token(
+        &self,
+        before: Option<&Token>,
+        refused: Option<u64>,
+    ) -> Result<Token, Error> {
+        if let Some(it) = before.filter(|it| refused != Some(it.login))
+            && let Some(renewed) = self.renew(it).await?
+        {
+            return Ok(renewed);
+        }
+        self.log_in(before.map_or(0, |it| it.login) + 1).await
     }
 
     async fn log_in(&self, login: u64) -> Result<Token, Error> {

@@ -51,9 +51,13 @@ pub(super) struct SelfToken {
     pub(super) renewable: bool,
 }
 
+/// Longest life that is believed, in seconds: ten years.
+const LONGEST: u64 = 315_360_000;
+
 /// Two thirds of `seconds` from now, for a token that can be renewed.
 pub(super) fn renew_at(seconds: u64, renewable: bool) -> Option<Instant> {
-    (renewable && seconds > 0).then(|| Instant::now() + Duration::from_secs(seconds) * 2 / 3)
+    let life = Duration::from_secs(seconds.min(LONGEST));
+    (renewable && seconds > 0).then(|| Instant::now() + life * 2 / 3)
 }
 
 /// Where to log in with an AppRole.
@@ -86,4 +90,15 @@ pub(super) fn can_log_in_again(auth: &AuthSpec) -> bool {
         auth,
         AuthSpec::Approle { .. } | AuthSpec::Token(locket_crds::spec::Credential::File(_))
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_life_without_end_is_no_panic() {
+        assert!(renew_at(u64::MAX, true).is_some());
+        assert!(renew_at(0, true).is_none() && renew_at(9, false).is_none());
+    }
 }

@@ -18,6 +18,7 @@ use locket_crds::reference::SecretRef;
 use locket_crds::spec::SourceSpec;
 use locket_provider::{Capabilities, Error, ErrorKind, Fetched, SecretStore, SecretVersion};
 use serde::Deserialize;
+use tokio::time::Instant;
 
 use crate::context::{Context, MarkKey};
 use crate::fields::Fields;
@@ -92,6 +93,12 @@ impl OpenBao {
             mounts: Mounts::default(),
             key: context.mark_key.clone(),
         })
+    }
+
+    /// When a batch that begins now has ended, whatever its size: the time of one exchange, and a little more, so that an
+    /// exchange which takes all of it (a login above all) ends by itself and can tell why.
+    fn until(&self) -> Instant {
+        Instant::now() + self.api.deadline + self.api.deadline / 8
     }
 
     async fn read(&self, (path, version): Spot<'_>) -> Result<Secret, Error> {
@@ -199,12 +206,17 @@ fn spots(refs: &[SecretRef]) -> BTreeSet<Spot<'_>> {
         .collect()
 }
 
-/// The answers, of which some are awaited at a time.
-async fn all<'a, T>(asked: Vec<BoxFuture<'a, (Spot<'a>, T)>>) -> BTreeMap<Spot<'a>, T> {
-    futures_util::stream::iter(asked)
-        .buffer_unordered(CONCURRENT)
-        .collect()
-        .await
+/// The answers that come before `until`, of which some are awaited at a time.
+async fn all<'a, T>(
+    asked: Vec<BoxFuture<'a, (Spot<'a>, T)>>,
+    until: Instant,
+) -> BTreeMap<Spot<'a>, T> {
+    let mut answers = BTreeMap::new();
+    let mut coming = futures_util::stream::iter(asked).buffer_unordered(CONCURRENT);
+    while let Ok(Some((spot, answer))) = tokio::time::timeout_at(until, coming.next()).await {
+        answers.insert(spot, answer);
+    }
+    answers
 }
 
 fn spot(r: &SecretRef) -> Spot<'_> {
@@ -253,7 +265,7 @@ fn answer<T, U>(
         Some(Err(e)) => Err(e.clone()),
         None => Err(Error::new(
             ErrorKind::Unavailable,
-            format!("{r} was not asked for"),
+            format!("{r}: no answer within the source's timeout"),
         )),
     }
 }
@@ -271,10 +283,14 @@ impl SecretStore for OpenBao {
         refs: &'a [SecretRef],
     ) -> BoxFuture<'a, Vec<Result<SecretVersion, Error>>> {
         async move {
-            let probed = all(spots(refs)
-                .into_iter()
-                .map(|s| async move { (s, self.probe(s).await) }.boxed())
-                .collect())
+            let until = self.until();
+            let probed = all(
+                spots(refs)
+                    .into_iter()
+                    .map(|s| async move { (s, self.probe(s).await) }.boxed())
+                    .collect(),
+                until,
+            )
             .await;
             // What could not be probed is read.
             let rest: Vec<_> = refs
@@ -282,10 +298,13 @@ impl SecretStore for OpenBao {
                 .filter(|r| matches!(probed.get(&spot(r)), Some(Ok(None))))
                 .cloned()
                 .collect();
-            let read = all(spots(&rest)
-                .into_iter()
-                .map(|s| async move { (s, self.read(s).await) }.boxed())
-                .collect())
+            let read = all(
+                spots(&rest)
+                    .into_iter()
+                    .map(|s| async move { (s, self.read(s).await) }.boxed())
+                    .collect(),
+                until,
+            )
             .await;
             let version = |r| {
                 let known = answer(&probed, r, |v| Ok(v.clone()))?;
@@ -298,10 +317,14 @@ impl SecretStore for OpenBao {
 
     fn fetch<'a>(&'a self, refs: &'a [SecretRef]) -> BoxFuture<'a, Vec<Result<Fetched, Error>>> {
         async move {
-            let read = all(spots(refs)
-                .into_iter()
-                .map(|s| async move { (s, self.read(s).await) }.boxed())
-                .collect())
+            let until = self.until();
+            let read = all(
+                spots(refs)
+                    .into_iter()
+                    .map(|s| async move { (s, self.read(s).await) }.boxed())
+                    .collect(),
+                until,
+            )
             .await;
             let fetched = |r| {
                 answer(&read, r, |secret| {
