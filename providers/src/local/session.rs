@@ -105,10 +105,16 @@ pub fn serve_with(
 /// # Errors
 /// When the volume cannot be used.
 pub fn idle(root: &Path) -> io::Result<()> {
-    idle_for(root, LINGER, LOOK)
+    idle_for(root, LINGER, LOOK, |_| {})
 }
 
-fn idle_for(root: &Path, linger: Duration, look: Duration) -> io::Result<()> {
+/// `looked` is told after each look for how long there has been no session.
+fn idle_for(
+    root: &Path,
+    linger: Duration,
+    look: Duration,
+    looked: impl Fn(Duration),
+) -> io::Result<()> {
     prepare(root)?;
     let presence = sessions(root)?;
     let mut alone = Duration::ZERO;
@@ -122,6 +128,7 @@ fn idle_for(root: &Path, linger: Duration, look: Duration) -> io::Result<()> {
             Err(rustix::io::Errno::WOULDBLOCK) => Duration::ZERO,
             Err(e) => return Err(e.into()),
         };
+        looked(alone);
     }
     Ok(())
 }
@@ -358,13 +365,25 @@ mod tests {
         let greeting: Frame<Reply> = wire::read(&mut File::from(hello)).unwrap().unwrap();
         assert!(matches!(greeting.body, Reply::Hello { protocol: PROTOCOL }));
         let root = dir.path().to_owned();
+        let (look, looks) = std::sync::mpsc::channel();
         let idle = std::thread::spawn(move || {
-            idle_for(&root, Duration::from_millis(40), Duration::from_millis(10))
+            let look = |alone: Duration| look.send(alone).unwrap();
+            idle_for(
+                &root,
+                Duration::from_millis(40),
+                Duration::from_millis(10),
+                look,
+            )
         });
-        std::thread::sleep(Duration::from_millis(200));
-        assert!(!idle.is_finished(), "the session is still there");
+        // Far more looks than it would stay for alone.
+        for _ in 0..20 {
+            let alone = looks.recv_timeout(Duration::from_secs(10)).unwrap();
+            assert_eq!(alone, Duration::ZERO, "the session is still there");
+        }
         drop(client);
         session.join().unwrap().unwrap();
         idle.join().unwrap().unwrap();
+        let last: Vec<Duration> = looks.iter().collect();
+        assert_eq!(last.last(), Some(&Duration::from_millis(40)));
     }
 }
