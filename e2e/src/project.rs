@@ -162,7 +162,13 @@ impl Project {
         if !self.stored.iter().any(|s| s == name) {
             self.stored.push(name.to_owned());
         }
-        self.locket(&["secret", "set", name]).stdin(value).ok();
+        let empty: &[&str] = match value.as_ref() {
+            [] => &["--allow-empty"],
+            _ => &[],
+        };
+        self.locket(&[&["secret", "set", name], empty].concat())
+            .stdin(value)
+            .ok();
     }
 
     /// `docker locket generate --yes`, then `docker compose up -d` with these arguments.

@@ -23,6 +23,7 @@ mod scenarios {
     mod refused;
     mod rotation;
     mod search;
+    mod ways;
 }
 
 /// A scenario that nobody named above would never run.

@@ -113,8 +113,9 @@ fn an_empty_value_and_a_nul_in_env_deliver_nothing() {
     p.store("good", &new);
     for (name, bad, wanted) in [("empty", &b""[..], "empty"), ("nul", b"a\0b", "NUL")] {
         p.store("other", bad);
-        let said = p.compose(&["up", "-d"]).any().all();
-        assert!(said.contains(wanted), "{name}: {said}");
+        let said = p.compose(&["up", "-d"]).fails().all();
+        let line = said.lines().find(|l| l.contains("compose.yaml:15:"));
+        assert!(line.is_some_and(|l| l.contains(wanted)), "{name}: {said}");
         assert_eq!(p.container("app"), app, "{name}");
         assert_eq!(
             app.read("/run/secrets/good").unwrap(),
