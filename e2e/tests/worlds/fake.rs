@@ -40,7 +40,7 @@ impl FakeWorld {
                     }
                 }
                 // What computes on another thread holds the clock, and ends the wait.
-                sleep(Duration::from_millis(1)).await;
+                sleep(Duration::from_millis(10)).await;
             }
         });
     }
@@ -97,6 +97,7 @@ impl World for FakeWorld {
                     false => RestartPolicy::No,
                 },
                 stop_signal: Some("SIGKILL".to_owned()),
+                ..Runs::default()
             };
             inner.runs(service.name, runs);
         }
