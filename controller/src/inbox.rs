@@ -1,9 +1,9 @@
 //! What was heard about a project since its last pass. Hints only: whoever has one leaves it here and never waits for a pass.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use locket_core::Time;
+use locket_core::{ContainerId, Time};
 use locket_crds::id::SourceName;
 
 /// Hints, merged.
@@ -11,6 +11,8 @@ use locket_crds::id::SourceName;
 pub struct Hints {
     /// The last time that somebody but us made, stopped or removed a container.
     pub activity: Option<Time>,
+    /// The last time that somebody but us stopped a container, of those that were.
+    pub touched: BTreeMap<ContainerId, Time>,
     /// Sources to ask again.
     pub sources: BTreeSet<SourceName>,
     /// Every source is to be asked again.

@@ -24,7 +24,7 @@ const SERVICE: &str = "com.docker.compose.service";
 /// Compose's label with the number of a replica.
 const NUMBER: &str = "com.docker.compose.container-number";
 /// Compose's label on containers of `docker compose run`.
-const ONEOFF: &str = "com.docker.compose.oneoff";
+pub(crate) const ONEOFF: &str = "com.docker.compose.oneoff";
 
 /// The project's containers, each with its inspect.
 ///
@@ -104,6 +104,9 @@ pub fn container(it: &Container, volumes: Option<&Volumes>) -> ObservedContainer
         exit_code: it.state.exit_code,
         probed: None,
         operation: None,
+        probing: false,
+        touched: None,
+        stop_grace: it.stop_grace,
         service,
     }
 }

@@ -8,7 +8,6 @@ use axum::serve::ListenerExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt as _, stream::select_all};
-use locket_core::Time;
 use locket_crds::config::HostConfig;
 use locket_crds::id::{ProjectName, SourceName};
 use locket_engine::watcher::{Action, Event};
@@ -160,11 +159,7 @@ pub(crate) async fn follow_engine(service: Arc<Service>) {
                         .map(|p| ProjectName::from(p.as_str()))
                 };
                 if let Some(project) = of(COMPOSE_PROJECT).filter(|p| service.is_mine(p)) {
-                    let disturbs = matches!(
-                        it.action,
-                        Action::Create | Action::Stop | Action::Destroy | Action::Rename
-                    );
-                    service.saw(&project, &it.id, Time(it.time), disturbs);
+                    service.saw(&project, &it);
                 } else if let Some(project) = of(PROJECT) {
                     ask(&project, Trigger::change("anchor event"));
                 }

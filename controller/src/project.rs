@@ -1,13 +1,13 @@
 //! One project, from pass to pass. Everything in here can be lost: the next pass reads what matters from the engine.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use locket_core::memory::Phase;
 use locket_core::{
-    Action, ContainerId, Memory, Observed, Planned, Policy, Probed, Rendered, Time, needs, plan,
+    Action, ContainerId, Memory, Observed, Planned, Policy, Rendered, Time, needs, plan,
 };
 use locket_crds::id::{ProjectName, ServiceName};
 use locket_crds::reference::SecretRef;
@@ -143,7 +143,8 @@ pub struct Project {
     workbench: Workbench,
     pub(crate) background: Arc<Background>,
     wake: Wake,
-    probed: HashMap<ContainerId, (Option<u64>, Probed)>,
+    /// The last time that somebody but us stopped a container.
+    touched: BTreeMap<ContainerId, Time>,
     /// What differs from what was published, by service; as of the last look.
     pub(crate) drifted: BTreeMap<ServiceName, Vec<String>>,
     verified: Option<Instant>,
@@ -177,7 +178,7 @@ impl Project {
             workbench: Workbench::default(),
             background: Arc::default(),
             wake,
-            probed: HashMap::new(),
+            touched: BTreeMap::new(),
             drifted: BTreeMap::new(),
             verified: None,
             inbox: Arc::default(),
@@ -222,6 +223,7 @@ impl Project {
             self.compose_activity = self.compose_activity.max(hints.activity);
             self.idle_since = None;
         }
+        self.touched.extend(hints.touched);
         if hints.all_sources {
             self.tracker.expire(None, now);
         }
@@ -369,12 +371,9 @@ impl Project {
             .collect();
         for it in &mut observed.containers {
             it.operation = self.background.operation(&it.id);
-            let started = it.started_at.map(|t| t.0);
-            it.probed = self
-                .probed
-                .get(&it.id)
-                .filter(|(run, _)| *run == started)
-                .map(|(_, answer)| answer.clone());
+            it.probing = self.background.is_probing(&it.id);
+            it.probed = self.background.probed(&it.id, it.started_at);
+            it.touched = self.touched.get(&it.id).copied();
         }
         // Plan.
         let policy = Policy {
@@ -712,22 +711,24 @@ impl Project {
                         .containers
                         .iter()
                         .find(|c| c.id == *container)
-                        .and_then(|c| c.started_at)
-                        .map(|t| t.0);
-                    let answer = probe(shared, container).await;
-                    self.probed.insert(container.clone(), (run, answer));
+                        .and_then(|c| c.started_at);
+                    hands().probe(container.clone(), run);
                     None
                 }
-                Action::Stop { container } => {
-                    hands().stop(container.clone());
+                Action::Stop { container, grace } => {
+                    hands().stop(container.clone(), *grace);
                     None
                 }
                 Action::Start { container } => {
                     hands().start(container.clone());
                     None
                 }
-                Action::Exec { container, argv } => {
-                    hands().hook(container.clone(), argv.clone());
+                Action::Exec {
+                    container,
+                    argv,
+                    timeout,
+                } => {
+                    hands().hook(container.clone(), argv.clone(), *timeout);
                     None
                 }
                 Action::Signal { container, signal } => {
@@ -757,8 +758,8 @@ impl Project {
         }
         self.background.forget_results(results);
         let living = |id: &ContainerId| observed.containers.iter().any(|c| c.id == *id);
-        self.probed.retain(|id, _| living(id));
         self.background.retain(living);
+        self.touched.retain(|id, _| living(id));
         Ok(())
     }
 
@@ -893,29 +894,4 @@ async fn send_signal(
     }
     let sent = shared.host.engine.kill(&container.0, signal).await;
     sent.err().map(|e| chain(&e))
-}
-
-/// Asks a process which generation it started with. As root with all capabilities, because an image may have given up its
-/// user without anybody being able to tell from outside; the program is ours, mounted read-only.
-async fn probe(shared: &Shared, container: &ContainerId) -> Probed {
-    let argv = vec![
-        locket_delivery::layout::SHIM_PATH.to_owned(),
-        "probe".to_owned(),
-    ];
-    let spec = ExecSpec {
-        argv,
-        user: Some("0:0".to_owned()),
-        privileged: true,
-        ..ExecSpec::default()
-    };
-    let answer = shared
-        .host
-        .engine
-        .exec_output(&container.0, &spec, 64, Duration::from_secs(5))
-        .await;
-    let seq = answer
-        .ok()
-        .filter(|out| out.code == 0)
-        .and_then(|out| String::from_utf8(out.stdout).ok()?.trim().parse().ok());
-    seq.map_or(Probed::Unknown, Probed::Seq)
 }

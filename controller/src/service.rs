@@ -11,6 +11,7 @@ use locket_core::Time;
 use locket_crds::api::{self, ApplyMode, ApplyRequest, Progress};
 use locket_crds::id::{ProjectName, ServiceName, SourceName};
 use locket_crds::spec::ProjectSpec;
+use locket_engine::watcher::{Action, ContainerEvent};
 use locket_runtime::{Handle, Outcome, Reconciler, Request, Requeue, Retry, Trigger};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
@@ -201,12 +202,27 @@ impl Service {
         }
     }
 
-    /// Somebody has done something to a container of a project. Waits for nothing.
-    pub fn saw(self: &Arc<Self>, name: &ProjectName, container: &str, at: Time, disturbs: bool) {
+    /// Something has happened to a container of a project. Waits for nothing.
+    pub fn saw(self: &Arc<Self>, name: &ProjectName, event: &ContainerEvent) {
         let room = self.room(name);
-        let container = locket_core::ContainerId(container.to_owned());
-        if disturbs && !room.background.is_ours(&container, at) {
-            room.inbox.leave(|h| h.activity = h.activity.max(Some(at)));
+        let container = locket_core::ContainerId(event.id.clone());
+        let at = Time(event.time);
+        // One-off containers are `docker compose run`, by cron perhaps: what they do is of no concern to the services.
+        let oneoff = event.attributes.get(observe::ONEOFF);
+        let counts = !oneoff.is_some_and(|v| v.eq_ignore_ascii_case("true"));
+        if counts && !room.background.is_ours(&container, event.action, at) {
+            let disturbs = matches!(
+                event.action,
+                Action::Create | Action::Stop | Action::Destroy | Action::Rename
+            );
+            room.inbox.leave(|h| {
+                if disturbs {
+                    h.activity = h.activity.max(Some(at));
+                }
+                if is_stop(event) {
+                    h.touched.insert(container, at);
+                }
+            });
         }
         self.enqueue(name, Trigger::change("container event"));
     }
@@ -785,4 +801,17 @@ fn is_final(reason: &str) -> bool {
         reason,
         "RolledBack" | "NotHealthy" | "HookFailed" | "NotSupportedYet" | "NotMounted" | "Paused"
     )
+}
+
+/// True when somebody wants a container to end. The signal is heard before the end, and so before a pass looks at what came of
+/// it; HUP, USR1 and USR2 are what programs are told to read their files again with.
+fn is_stop(event: &ContainerEvent) -> bool {
+    match event.action {
+        Action::Stop => true,
+        Action::Kill => {
+            let signal = event.attributes.get("signal").map(String::as_str);
+            !matches!(signal, Some("1" | "10" | "12"))
+        }
+        _ => false,
+    }
 }

@@ -104,6 +104,9 @@ fn main() {
             exit_code: 0,
             probed: None,
             operation: None,
+            probing: false,
+            touched: None,
+            stop_grace: None,
         });
     }
     let now = start.after(Duration::from_secs(3600));

@@ -16,6 +16,8 @@ use crate::{hook, intent};
 
 /// However long a value keeps changing, it is acted on after this many settle windows.
 const SETTLE_CAP: u32 = 15;
+/// However often compose changes containers, a change waits no longer than this (or five times `quiet`, if that is more).
+const BUSY_CAP: Duration = Duration::from_secs(60);
 /// The widest `restart_every` becomes.
 const EVERY_CAP: Duration = Duration::from_secs(3600);
 
@@ -41,6 +43,7 @@ pub(crate) fn act(pass: &mut Pass) {
             .iter()
             .find_map(|d| busy.get(d).copied());
         let at_work = restart(pass, service, below);
+        note_busy(pass, service, at_work);
         if at_work {
             busy.insert(service, service);
         } else if let Some(below) = below {
@@ -49,8 +52,22 @@ pub(crate) fn act(pass: &mut Pass) {
     }
 }
 
+/// Remembers since when a service's change waits for compose to be quiet, until the change is through.
+fn note_busy(pass: &mut Pass, service: &ServiceName, at_work: bool) {
+    let busy = pass
+        .later
+        .iter()
+        .any(|l| l.service == *service && l.cause.reason == Reason::ComposeBusy);
+    let now = pass.now;
+    if busy {
+        pass.service(service).busy_since.get_or_insert(now);
+    } else if !at_work && let Some(memory) = pass.memory.services.get_mut(service) {
+        memory.busy_since = None;
+    }
+}
+
 /// Why nothing may be disrupted in this project at the moment.
-pub(crate) fn freeze(pass: &Pass) -> Option<(Cause, Option<Time>)> {
+pub(crate) fn freeze(pass: &Pass, service: &ServiceName) -> Option<(Cause, Option<Time>)> {
     if !pass.policy.act {
         return Some((
             Cause::new(Reason::NoController, "no controller acts on this project"),
@@ -66,15 +83,24 @@ pub(crate) fn freeze(pass: &Pass) -> Option<(Cause, Option<Time>)> {
             None,
         ));
     }
-    let quiet = pass
-        .observed
-        .last_compose_activity?
-        .after(pass.policy.quiet);
-    (pass.now < quiet).then(|| {
-        (
-            Cause::new(Reason::ComposeBusy, "containers were changed just now"),
-            Some(quiet),
-        )
+    let quiet = pass.policy.quiet;
+    let until = pass.observed.last_compose_activity?.after(quiet);
+    // Somebody may never be quiet: from the first time that it was held, a change waits so long and no longer.
+    let cap = BUSY_CAP.max(quiet * 5);
+    let since = pass
+        .memory
+        .services
+        .get(service)
+        .and_then(|m| m.busy_since)
+        .unwrap_or(pass.now);
+    let until = until.min(since.after(cap));
+    (pass.now < until).then(|| {
+        let text = format!(
+            "containers were changed just now; it waits for {} s without a change, and {} s at the most",
+            quiet.as_secs(),
+            cap.as_secs()
+        );
+        (Cause::new(Reason::ComposeBusy, text), Some(until))
     })
 }
 
@@ -158,7 +184,8 @@ fn signal(pass: &mut Pass, service: &ServiceName) {
             .containers
             .get(&container.id)
             .and_then(|m| m.seen.as_ref());
-        let had = seen.and_then(|s| s.signalled).map(|had| had == content);
+        let had_content = seen.and_then(|s| s.signalled);
+        let had = had_content.map(|had| had == content);
         // One that was signalled has what it was signalled for; one that was not has what it started with.
         let cause = match had {
             Some(true) => continue,
@@ -174,6 +201,12 @@ fn signal(pass: &mut Pass, service: &ServiceName) {
             continue;
         }
         let now = pass.now;
+        let started = pass.starts.get(&container.id).and_then(|s| match s {
+            Start::Known(own) => Some(own.fingerprint),
+            _ => None,
+        });
+        let from = had_content.or(started);
+        let changed = pass.memory.changes(service, from, Some(content));
         if let Some(seen) = pass.container(&container.id).seen.as_mut() {
             seen.signalling = Some(content);
         }
@@ -184,9 +217,9 @@ fn signal(pass: &mut Pass, service: &ServiceName) {
             service: service.clone(),
             container: Some(container.name.clone()),
             kind: EventKind::Signalled,
-            from: None,
+            from,
             to: Some(content),
-            changed: Vec::new(),
+            changed,
             cause: cause.text.clone(),
             result: signal.clone(),
         });
@@ -240,6 +273,8 @@ fn restart<'a>(pass: &mut Pass<'a>, service: &'a ServiceName, below: Option<&Ser
             pass.hold(service, what, cause, None);
         } else if let Some((cause, until)) = held(pass, service, restart, below) {
             pass.hold(service, what, cause, until);
+        } else if let Some((cause, until)) = refused(pass, container) {
+            pass.hold(service, what, cause, Some(until));
         } else if pass.has_intent(service) && !again {
             let cause = Cause::new(
                 Reason::WaitsForReplica,
@@ -252,6 +287,13 @@ fn restart<'a>(pass: &mut Pass<'a>, service: &'a ServiceName, below: Option<&Ser
         }
     }
     comes || !due.is_empty() || pass.has_intent(service)
+}
+
+/// What the engine refused a moment ago is not tried again at once.
+fn refused(pass: &Pass, container: &ObservedContainer) -> Option<(Cause, Time)> {
+    let refused = pass.memory.intent(&container.id)?.refused.as_ref()?;
+    let cause = || Cause::new(Reason::StopFailed, refused.message.clone());
+    (pass.now < refused.not_before).then(|| (cause(), refused.not_before))
 }
 
 /// Closes intents whose stop did not happen and that are not wanted any more.
@@ -338,7 +380,7 @@ fn not_now(
     service: &ServiceName,
     restart: Option<&Restart>,
 ) -> Option<(Cause, Option<Time>)> {
-    if let Some(frozen) = freeze(pass) {
+    if let Some(frozen) = freeze(pass, service) {
         return Some(frozen);
     }
     if pass.publishing.contains_key(service) {

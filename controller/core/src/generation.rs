@@ -138,6 +138,9 @@ mod tests {
             exit_code: 0,
             probed,
             operation: None,
+            probing: false,
+            touched: None,
+            stop_grace: None,
         };
         let now = time(100.0);
         match started_with(&log, &container, now, now.0 - step) {

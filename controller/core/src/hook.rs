@@ -12,6 +12,8 @@ use crate::plan::{Cause, Reason};
 
 /// The longest pause between two tries.
 const RETRY_CAP: Duration = Duration::from_secs(300);
+/// How long a hook may take if nothing else is said.
+const TIMEOUT: Duration = Duration::from_secs(60);
 /// How long to wait for a container's health before looking again.
 const HEALTH_POLL: Duration = Duration::from_secs(2);
 
@@ -94,10 +96,11 @@ pub(crate) fn take(
                 || "could not be run".to_owned(),
                 |c| format!("exit code {c}"),
             );
-            let text = if message.is_empty() {
-                what
-            } else {
-                format!("{what}: {message}")
+            let text = match code {
+                _ if message.is_empty() => what,
+                // Why there is no code is all that can be said.
+                None => message.to_owned(),
+                Some(_) => format!("{what}: {message}"),
             };
             hook.not_before = Some(now.after(doubled(retry, hook.failures, RETRY_CAP)));
             hook.failures = hook.failures.saturating_add(1);
@@ -105,6 +108,7 @@ pub(crate) fn take(
             (EventKind::HookFailed, text)
         }
     };
+    let changed = pass.memory.changes(&it.service, from, Some(content));
     pass.record(Event {
         first: now,
         last: now,
@@ -114,7 +118,7 @@ pub(crate) fn take(
         kind,
         from,
         to: Some(content),
-        changed: Vec::new(),
+        changed,
         cause: "content changed".into(),
         result,
     });
@@ -208,6 +212,7 @@ pub(crate) fn run(pass: &mut Pass, service: &ServiceName) {
     let action = Action::Exec {
         container: container.id.clone(),
         argv: argv.to_vec(),
+        timeout: wanted.on_change.timeout.unwrap_or(TIMEOUT),
     };
     pass.step(
         action,

@@ -18,6 +18,8 @@ use crate::plan::{Cause, Reason};
 const GRACE: Duration = Duration::from_secs(10);
 /// A stop may take this much longer than its grace period.
 const SLACK: Duration = Duration::from_secs(10);
+/// A start that the engine has refused so often in a row counts as content that does not come up.
+const START_TRIES: u32 = 6;
 
 /// Decides on a restart. An earlier try on the same run of the container keeps its time, so that its stop is known as ours.
 pub(crate) fn open(
@@ -31,11 +33,10 @@ pub(crate) fn open(
         .memory
         .intent(&container.id)
         .filter(|i| i.phase == Phase::Stopping && i.started_at == started_at);
+    let refused = before.and_then(|i| i.refused.clone());
     let (at, tries) = before.map_or((pass.now, 0), |i| (i.at, i.tries));
-    let grace = pass
-        .model(service)
-        .and_then(|m| m.stop_grace)
-        .unwrap_or(GRACE);
+    let of_model = pass.model(service).and_then(|m| m.stop_grace);
+    let grace = container.stop_grace.or(of_model).unwrap_or(GRACE);
     let intent = Intent {
         started_at,
         at,
@@ -46,11 +47,13 @@ pub(crate) fn open(
         rollback: restart.rollback,
         tries: tries + 1,
         cause: restart.cause.text.clone(),
+        refused,
     };
     pass.wake_at(intent.deadline);
     pass.set_intent(&container.id, Some(intent));
     let action = Action::Stop {
         container: container.id.clone(),
+        grace,
     };
     pass.step(action, service, Some(container), restart.cause.clone());
 }
@@ -63,7 +66,9 @@ pub(crate) fn advance(pass: &mut Pass, service: &ServiceName, container: &Observ
     if intent.phase == Phase::Stopping {
         match after_stop(pass, container, &intent) {
             Stopped::NotYet => return,
-            Stopped::ByUs(finished_at) => intent.phase = Phase::Starting { finished_at },
+            Stopped::ByUs(finished_at) => {
+                (intent.phase, intent.refused) = (Phase::Starting { finished_at }, None);
+            }
             Stopped::BySomebodyElse => return leave(pass, service, container, &intent),
         }
         // The acknowledgement of the stop is in memory before the start.
@@ -72,9 +77,9 @@ pub(crate) fn advance(pass: &mut Pass, service: &ServiceName, container: &Observ
     if let Phase::Starting { finished_at } = intent.phase {
         let begun = container.started_at.filter(|s| *s > finished_at);
         let Some(since) = begun else {
-            return start(pass, service, container, &intent);
+            return start(pass, service, container, intent);
         };
-        intent.phase = Phase::Verifying { since };
+        (intent.phase, intent.refused) = (Phase::Verifying { since }, None);
         know_start(pass, service, container, &intent);
         pass.service(service).restarts += 1;
         pass.set_intent(&container.id, Some(intent.clone()));
@@ -129,15 +134,43 @@ fn after_stop(pass: &mut Pass, container: &ObservedContainer, intent: &Intent) -
     }
 }
 
-fn start(pass: &mut Pass, service: &ServiceName, container: &ObservedContainer, intent: &Intent) {
+fn start(
+    pass: &mut Pass,
+    service: &ServiceName,
+    container: &ObservedContainer,
+    mut intent: Intent,
+) {
     if container.operation == Some(Operation::Starting)
         || container.state == ContainerState::Running
     {
         return;
     }
+    let what = format!("start {}", container.name);
     // What we have stopped is started, even if the project has been paused since.
     if !pass.policy.act {
-        return;
+        let cause = Cause::new(Reason::NoController, "no controller acts on this project");
+        return pass.hold(service, what, cause, None);
+    }
+    let current = pass.current(service).map(|p| p.fingerprint);
+    if intent.refused.is_some() && current != intent.to {
+        // Other content came meanwhile, and that has not been tried yet.
+        (intent.to, intent.rollback, intent.refused) = (current, false, None);
+        pass.set_intent(&container.id, Some(intent.clone()));
+    }
+    if let Some(refused) = intent.refused.clone() {
+        let hopeless = refused.since.after(timeout(pass, service));
+        if !refused.told && (refused.times >= START_TRIES || pass.now >= hopeless) {
+            return give_up(pass, service, container, intent, &refused.message);
+        }
+        if pass.now < refused.not_before {
+            let until = if refused.told {
+                refused.not_before
+            } else {
+                refused.not_before.min(hopeless)
+            };
+            let cause = Cause::new(Reason::StartFailed, refused.message);
+            return pass.hold(service, what, cause, Some(until));
+        }
     }
     let cause = Cause::new(Reason::RestartUnderWay, intent.cause.clone());
     pass.step(
@@ -148,6 +181,41 @@ fn start(pass: &mut Pass, service: &ServiceName, container: &ObservedContainer, 
         Some(container),
         cause,
     );
+}
+
+/// The engine does not start it: that counts like a run that went badly. If there is nothing to put back, it is still what we
+/// have stopped, so it is tried for ever.
+fn give_up(
+    pass: &mut Pass,
+    service: &ServiceName,
+    container: &ObservedContainer,
+    mut intent: Intent,
+    message: &str,
+) {
+    let why = format!("could not be started ({message})");
+    if has_older(pass, service, &intent) {
+        intent.refused = None;
+        return fail(pass, service, container, intent, &why);
+    }
+    let before = pass.service(service).failure.clone();
+    let text = blame(pass, service, container, &intent, &why);
+    // That it cannot be started is said for as long as it is so; that other content was rejected stays true.
+    if let Some(rejected) = before.filter(|f| f.rejected && intent.rollback) {
+        pass.service(service).failure = Some(rejected);
+    }
+    note(
+        pass,
+        service,
+        container,
+        &intent,
+        EventKind::RestartFailed,
+        &text,
+    );
+    if let Some(refused) = &mut intent.refused {
+        refused.told = true;
+    }
+    pass.set_intent(&container.id, Some(intent.clone()));
+    start(pass, service, container, intent);
 }
 
 /// What we have started ourselves read what was there before the start, whatever the clocks say:
@@ -178,6 +246,13 @@ fn know_start(
     }
 }
 
+/// How long a container may take to come up.
+fn timeout(pass: &Pass, service: &ServiceName) -> Duration {
+    pass.wanted(service)
+        .and_then(|s| s.on_change.timeout)
+        .unwrap_or(Duration::from_secs(60))
+}
+
 enum Verdict {
     Good(&'static str),
     Bad(String),
@@ -193,20 +268,13 @@ fn verdict(
 ) -> Verdict {
     let check = pass.model(service).and_then(|m| m.healthcheck.as_ref());
     let has_check = check.is_some() || container.health != Health::None;
-    let timeout = pass
-        .wanted(service)
-        .and_then(|s| s.on_change.timeout)
-        .unwrap_or(Duration::from_secs(60));
     let limit = if has_check {
-        timeout + check.map_or(Duration::ZERO, |c| c.start_period)
+        timeout(pass, service) + check.map_or(Duration::ZERO, |c| c.start_period)
     } else {
         stable(pass, service)
     };
     let until = since.after(limit);
-    let touched = pass
-        .observed
-        .last_compose_activity
-        .is_some_and(|t| t >= since);
+    let touched = container.touched.is_some_and(|t| t >= since);
     let again = container.started_at != Some(since);
     match container.state {
         ContainerState::Running if again && touched => Verdict::Theirs,
@@ -248,58 +316,64 @@ fn fail(
     mut intent: Intent,
     why: &str,
 ) {
-    let memory = pass.service(service).clone();
-    let older = memory
-        .accepted
-        .filter(|a| !intent.rollback && Some(*a) != intent.to);
-    let older = older.filter(|a| {
-        pass.seen(service)
-            .is_some_and(|s| s.log.iter().any(|p| p.fingerprint == *a))
-    });
-    let name = &container.name;
-    let message = match older {
-        Some(_) => format!("{name} {why} with the new content; the last good content was put back"),
-        None if intent.rollback => format!("{name} {why}, with the last good content too"),
-        None => {
+    let has_older = has_older(pass, service, &intent);
+    let message = blame(pass, service, container, &intent, why);
+    let kind = EventKind::RestartFailed;
+    if !has_older {
+        return close(pass, service, container, &intent, kind, &message);
+    }
+    note(pass, service, container, &intent, kind, &message);
+    intent.phase = Phase::Failed;
+    intent.cause = format!("{} {why}", container.name);
+    put_back(pass, service, container, intent);
+}
+
+/// True if there is content to put back that came up once.
+fn has_older(pass: &Pass, service: &ServiceName, intent: &Intent) -> bool {
+    let accepted = pass.memory.services.get(service).and_then(|m| m.accepted);
+    accepted
+        .filter(|a| !intent.rollback && Some(*a) != intent.to)
+        .is_some_and(|a| {
+            pass.seen(service)
+                .is_some_and(|s| s.log.iter().any(|p| p.fingerprint == a))
+        })
+}
+
+/// Writes the failure down; what it says.
+fn blame(
+    pass: &mut Pass,
+    service: &ServiceName,
+    container: &ObservedContainer,
+    intent: &Intent,
+    why: &str,
+) -> String {
+    let (name, has_older) = (&container.name, has_older(pass, service, intent));
+    let message = match (has_older, intent.rollback) {
+        (true, _) => {
+            format!("{name} {why} with the new content; the last good content was put back")
+        }
+        (false, true) => format!("{name} {why}, with the last good content too"),
+        (false, false) => {
             format!("{name} {why} with the new content; there is no older good content to put back")
         }
     };
+    let now = pass.now;
     if let Some(fingerprint) = intent.to {
+        let memory = pass.service(service);
         // The failure of a rollback says more about the first one, it does not replace it.
         let rejected = memory
             .failure
             .as_ref()
             .filter(|f| f.rejected && intent.rollback)
             .map(|f| f.fingerprint);
-        let failure = Failure {
+        memory.failure = Some(Failure {
             fingerprint: rejected.unwrap_or(fingerprint),
             message: message.clone(),
-            rejected: older.is_some() || rejected.is_some(),
-            at: pass.now,
-        };
-        pass.service(service).failure = Some(failure);
+            rejected: has_older || rejected.is_some(),
+            at: now,
+        });
     }
-    if older.is_none() {
-        return close(
-            pass,
-            service,
-            container,
-            &intent,
-            EventKind::RestartFailed,
-            &message,
-        );
-    }
-    note(
-        pass,
-        service,
-        container,
-        &intent,
-        EventKind::RestartFailed,
-        &message,
-    );
-    intent.phase = Phase::Failed;
-    intent.cause = format!("{name} {why}");
-    put_back(pass, service, container, intent);
+    message
 }
 
 /// Publishes the last good content again; then this container starts with it. If newer content came, it starts with that.
@@ -340,7 +414,7 @@ fn put_back(
     let rollback = Some(current.fingerprint) == accepted;
     match container.state {
         ContainerState::Running | ContainerState::Restarting => {
-            if let Some((cause, until)) = freeze(pass) {
+            if let Some((cause, until)) = freeze(pass, service) {
                 return pass.hold(service, format!("restart {}", container.name), cause, until);
             }
             open(
@@ -359,9 +433,9 @@ fn put_back(
             intent.phase = Phase::Starting { finished_at };
             intent.from = intent.to;
             intent.to = Some(current.fingerprint);
-            intent.rollback = rollback;
+            (intent.rollback, intent.refused) = (rollback, None);
             pass.set_intent(&container.id, Some(intent.clone()));
-            start(pass, service, container, &intent);
+            start(pass, service, container, intent);
         }
         _ => pass.set_intent(&container.id, None),
     }
@@ -407,6 +481,7 @@ fn note(
     result: &str,
 ) {
     let now = pass.now;
+    let changed = pass.memory.changes(service, intent.from, intent.to);
     pass.record(Event {
         first: intent.at,
         last: now,
@@ -416,7 +491,7 @@ fn note(
         kind,
         from: intent.from,
         to: intent.to,
-        changed: Vec::new(),
+        changed,
         cause: intent.cause.clone(),
         result: result.to_owned(),
     });

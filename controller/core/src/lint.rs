@@ -71,7 +71,7 @@ pub fn lint(
                 _ => wrong("we have not stopped it"),
             },
             Action::Probe { container }
-            | Action::Stop { container }
+            | Action::Stop { container, .. }
             | Action::Signal { container, .. }
             | Action::Exec { container, .. } => {
                 let Some(it) = containers.get(container) else {

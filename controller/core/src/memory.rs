@@ -60,6 +60,8 @@ pub struct ServiceMemory {
     pub hook: HookMemory,
     /// The last round of restarts.
     pub round: Option<Round>,
+    /// Since when a change waits for compose to be quiet.
+    pub busy_since: Option<Time>,
     /// How often we have restarted one of its containers; who joins their namespaces must follow.
     pub restarts: u64,
 }
@@ -204,6 +206,24 @@ pub struct Intent {
     pub tries: u32,
     /// Why.
     pub cause: String,
+    /// What the engine refused in this phase, if it did.
+    #[serde(default)]
+    pub refused: Option<Refused>,
+}
+
+/// A step of a restart that the engine does not do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Refused {
+    /// The first time.
+    pub since: Time,
+    /// How often in a row.
+    pub times: u32,
+    /// It is not tried again before.
+    pub not_before: Time,
+    /// The engine's own words.
+    pub message: String,
+    /// It has been written down as a failure.
+    pub told: bool,
 }
 
 /// The steps of a restart.
@@ -279,18 +299,81 @@ pub struct Change {
 }
 
 impl Memory {
-    /// Forgets that a service's content was rejected and that its hook failed: a user wants it tried again.
+    /// Forgets that a service's content was rejected, that its hook failed, and what the engine refused: a user wants it tried
+    /// again.
     pub fn retry(&mut self, service: &ServiceName) {
         if let Some(it) = self.services.get_mut(service) {
             it.failure = None;
             it.hook.failures = 0;
             it.hook.not_before = None;
         }
+        let intents = self
+            .containers
+            .values_mut()
+            .filter_map(|c| c.intent.as_mut());
+        intents.for_each(|i| i.refused = None);
     }
 
     /// The open intent on a container.
     pub fn intent(&self, container: &ContainerId) -> Option<&Intent> {
         self.containers.get(container)?.intent.as_ref()
+    }
+
+    /// The secrets that changed between two contents of a service, by the deliveries that are written down. Where the first is
+    /// not known, those of the last delivery.
+    pub(crate) fn changes(
+        &self,
+        service: &ServiceName,
+        from: Option<Fingerprint>,
+        to: Option<Fingerprint>,
+    ) -> Vec<Change> {
+        let Some(to) = to.filter(|to| from != Some(*to)) else {
+            return Vec::new();
+        };
+        if let Some(changes) = self.delivered(service, from, to) {
+            return changes;
+        }
+        // Put back: the same way, backwards.
+        let back = from.and_then(|from| self.delivered(service, Some(to), from));
+        let turn = |c: Change| Change {
+            from: c.to,
+            to: c.from,
+            ..c
+        };
+        back.into_iter().flatten().map(turn).collect()
+    }
+
+    fn delivered(
+        &self,
+        service: &ServiceName,
+        from: Option<Fingerprint>,
+        to: Fingerprint,
+    ) -> Option<Vec<Change>> {
+        let mut found: BTreeMap<&SecretRef, Change> = BTreeMap::new();
+        let mut content = to;
+        for event in self.events.iter().rev() {
+            if event.service != *service
+                || event.kind != EventKind::Delivered
+                || event.to != Some(content)
+                || event.from == event.to
+            {
+                continue;
+            }
+            for change in &event.changed {
+                let known = found.get(&change.reference).and_then(|c| c.to.clone());
+                let whole = Change {
+                    to: known.or(change.to.clone()),
+                    ..change.clone()
+                };
+                found.insert(&change.reference, whole);
+            }
+            content = event.from?;
+            if from.is_none_or(|from| from == content) {
+                let differs = |c: &Change| c.from != c.to;
+                return Some(found.into_values().filter(differs).collect());
+            }
+        }
+        None
     }
 
     /// Writes an event down; the same thing again in a row is counted, the oldest goes when there are too many.

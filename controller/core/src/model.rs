@@ -73,7 +73,7 @@ pub struct Observed {
     pub containers: Vec<ObservedContainer>,
     /// A gate is open on the project right now (`docker compose up` runs).
     pub gate_open: bool,
-    /// The last time that somebody but us created, started, stopped or removed a container of this project.
+    /// The last time that somebody but us created, stopped or removed a container of this project; one-off containers aside.
     pub last_compose_activity: Option<Time>,
     /// The user has paused the project.
     pub paused: bool,
@@ -92,6 +92,15 @@ pub enum StepResult {
         container: ContainerId,
         /// What the engine said.
         outcome: StopOutcome,
+    },
+    /// The engine refused a start or a stop.
+    Refused {
+        /// Which container.
+        container: ContainerId,
+        /// What was tried.
+        operation: Operation,
+        /// The engine's own words, in one clause.
+        message: String,
     },
     /// A signal was sent (the engine said 204).
     Signalled {
@@ -219,6 +228,12 @@ pub struct ObservedContainer {
     pub probed: Option<Probed>,
     /// A long engine call of ours that is still under way on it.
     pub operation: Option<Operation>,
+    /// It is being asked which generation it started with.
+    pub probing: bool,
+    /// The last time that somebody but us stopped it.
+    pub touched: Option<Time>,
+    /// Its own grace period for a stop; `None` is the engine's 10 s.
+    pub stop_grace: Option<Duration>,
 }
 
 /// `State.Status` of the engine.
@@ -273,6 +288,8 @@ pub struct Policy {
     pub quiet: Duration,
     /// First retry of a failing hook; doubles up to five minutes. Default 2 s.
     pub hook_retry: Duration,
+    /// First retry of a start or a stop that the engine refused; doubles up to one minute. Default 1 s.
+    pub engine_retry: Duration,
 }
 
 impl Default for Policy {
@@ -281,6 +298,7 @@ impl Default for Policy {
             act: true,
             quiet: Duration::from_secs(5),
             hook_retry: Duration::from_secs(2),
+            engine_retry: Duration::from_secs(1),
         }
     }
 }
@@ -321,6 +339,8 @@ pub enum Action {
     Stop {
         /// Which container.
         container: ContainerId,
+        /// The grace period.
+        grace: Duration,
     },
     /// Start.
     Start {
@@ -340,5 +360,7 @@ pub enum Action {
         container: ContainerId,
         /// The command.
         argv: Vec<String>,
+        /// One that takes longer has failed.
+        timeout: Duration,
     },
 }

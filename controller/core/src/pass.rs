@@ -8,13 +8,18 @@ use locket_crds::spec::{ChangeAction, ComposeService};
 
 use crate::generation::Start;
 use crate::hook;
-use crate::memory::{ContainerMemory, Event, Intent, Memory, Phase, Print, ServiceMemory};
+use crate::memory::{
+    ContainerMemory, Event, Intent, Memory, Phase, Print, Refused, ServiceMemory, doubled,
+};
 use crate::model::{
     Action, ContainerId, ContainerState, Desired, DesiredService, Observed, ObservedContainer,
-    ObservedService, Policy, Published, Rendered, StepResult, StopOutcome, Time,
+    ObservedService, Operation, Policy, Published, Rendered, StepResult, StopOutcome, Time,
 };
 use crate::order::{Order, ties};
 use crate::plan::{Cause, Later, Step};
+
+/// The longest pause between two tries of what the engine refuses.
+const REFUSED_CAP: Duration = Duration::from_secs(60);
 
 /// One pass under way.
 pub(crate) struct Pass<'a> {
@@ -93,6 +98,11 @@ impl<'a> Pass<'a> {
         for result in &self.observed.results {
             match result {
                 StepResult::Stopped { container, outcome } => self.take_stop(container, *outcome),
+                StepResult::Refused {
+                    container,
+                    operation,
+                    message,
+                } => self.take_refusal(container, *operation, message),
                 StepResult::Signalled { container } => self.take_signal(container),
                 StepResult::Hook {
                     container,
@@ -117,6 +127,37 @@ impl<'a> Pass<'a> {
         {
             it.intent = None;
         }
+    }
+
+    /// What the engine refuses is tried again, after ever longer pauses: what refuses it (a port, a path) is not ours to mend.
+    fn take_refusal(&mut self, container: &ContainerId, operation: Operation, message: &str) {
+        let (now, retry) = (self.now, self.policy.engine_retry);
+        let Some(intent) = self
+            .memory
+            .containers
+            .get_mut(container)
+            .and_then(|it| it.intent.as_mut())
+        else {
+            return;
+        };
+        let of_this_phase = matches!(
+            (intent.phase, operation),
+            (Phase::Stopping, Operation::Stopping) | (Phase::Starting { .. }, Operation::Starting)
+        );
+        if !of_this_phase {
+            return;
+        }
+        let (since, times, told) = intent
+            .refused
+            .as_ref()
+            .map_or((now, 0, false), |r| (r.since, r.times, r.told));
+        intent.refused = Some(Refused {
+            since,
+            times: times.saturating_add(1),
+            not_before: now.after(doubled(retry, times, REFUSED_CAP)),
+            message: message.to_owned(),
+            told,
+        });
     }
 
     /// The signal was for what was current when it was planned, which the incarnation has been marked with as `signalling`.
@@ -218,7 +259,7 @@ impl<'a> Pass<'a> {
         self.steps
             .iter()
             .rev()
-            .any(|s| matches!(&s.action, Action::Stop { container: c } if c == container))
+            .any(|s| matches!(&s.action, Action::Stop { container: c, .. } if c == container))
     }
 
     pub fn set_intent(&mut self, container: &ContainerId, intent: Option<Intent>) {

@@ -68,6 +68,8 @@ pub enum Reason {
     StartUnknown,
     StartAmbiguous,
     RestartUnderWay,
+    StopFailed,
+    StartFailed,
     BadValue,
     HookDue,
     // Why not yet.

@@ -7,7 +7,8 @@ use locket_crds::spec::ChangeAction;
 
 use crate::act::outdated;
 use crate::generation::Start;
-use crate::model::{ContainerId, ContainerState, Health, Rendered};
+use crate::memory::Phase;
+use crate::model::{ContainerId, ContainerState, Health, ObservedContainer, Rendered};
 use crate::pass::Pass;
 use crate::plan::{Later, Reason};
 use crate::{act, hook};
@@ -131,15 +132,26 @@ pub(crate) fn report(pass: &Pass) -> Report {
         );
     }
     out.conditions = of_project(&out);
+    // A service that gets nothing, and follows another's restart, has no conditions of its own.
+    let others = pass.order.sequence.iter().copied();
+    let followers = others.filter(|s| !pass.desired.services.contains_key(*s));
+    for (service, (reason, text)) in followers.filter_map(|s| Some((s, under_way(pass, s)?))) {
+        for it in out.conditions.iter_mut().filter(|c| {
+            matches!(c.kind, ConditionKind::RolledOut | ConditionKind::Ready) && c.status
+        }) {
+            (it.status, it.reason) = (false, reason.to_string());
+            it.message = format!("{service}: {text}");
+        }
+    }
     out
 }
 
 fn containers(
     pass: &Pass,
     service: &ServiceName,
-    bare: &[&crate::model::ObservedContainer],
+    bare: &[&ObservedContainer],
 ) -> Vec<ContainerReport> {
-    let one = |it: &&crate::model::ObservedContainer| {
+    let one = |it: &&ObservedContainer| {
         let started_with = match pass.starts.get(&it.id) {
             Some(Start::Known(own)) => Some(own.seq),
             _ => None,
@@ -274,6 +286,17 @@ fn rollout(
     held: &[&Later],
 ) -> Option<(String, String)> {
     let memory = pass.memory.services.get(service);
+    let said = |l: &Later| {
+        (
+            l.cause.reason.to_string(),
+            format!("{}: {}", l.what, l.cause.text),
+        )
+    };
+    let under_way = under_way(pass, service);
+    // A container that is down says more than why it was taken down.
+    if let Some((reason @ Reason::StartFailed, text)) = &under_way {
+        return Some((reason.to_string(), text.clone()));
+    }
     if let Some(failure) = memory.and_then(|m| m.failure.as_ref()) {
         let reason = if failure.rejected {
             "RolledBack"
@@ -304,10 +327,10 @@ fn rollout(
         ));
     }
     if let Some(l) = held.iter().find(|l| l.what != "publish") {
-        return Some((
-            l.cause.reason.to_string(),
-            format!("{}: {}", l.what, l.cause.text),
-        ));
+        return Some(said(l));
+    }
+    if let Some((reason, text)) = under_way {
+        return Some((reason.to_string(), text));
     }
     if let Some((c, why)) = containers
         .iter()
@@ -327,6 +350,20 @@ fn rollout(
     Some((Reason::NotSupportedYet.to_string(), text))
 }
 
+/// A restart that is not over: until then it is not known what came of it.
+fn under_way(pass: &Pass, service: &ServiceName) -> Option<(Reason, String)> {
+    let (container, intent) = pass
+        .of(service)
+        .iter()
+        .find_map(|it| Some((it, pass.memory.intent(&it.id)?)))?;
+    let (reason, text) = match (&intent.refused, intent.phase) {
+        (Some(refused), Phase::Stopping) => (Reason::StopFailed, &refused.message),
+        (Some(refused), _) => (Reason::StartFailed, &refused.message),
+        (None, _) => (Reason::RestartUnderWay, &intent.cause),
+    };
+    Some((reason, format!("{}: {text}", container.name)))
+}
+
 fn keep(pass: &Pass, service: &ServiceName) -> Vec<u64> {
     let Some(log) = pass.seen(service).map(|s| &s.log) else {
         return Vec::new();
@@ -334,19 +371,21 @@ fn keep(pass: &Pass, service: &ServiceName) -> Vec<u64> {
     let accepted = pass.memory.services.get(service).and_then(|m| m.accepted);
     let starts: Vec<_> = pass
         .running(service)
-        .map(|it| pass.starts.get(&it.id))
+        .map(|it| (it, pass.starts.get(&it.id)))
         .collect();
-    // One container of which it is not known keeps everything.
-    if starts
-        .iter()
-        .any(|s| matches!(s, Some(Start::Ask(_) | Start::Waiting) | None))
-    {
+    // One container of which it is not known keeps everything. Without the shim nobody reads an older generation.
+    let may_read_any = |(it, start): &(&ObservedContainer, Option<&Start>)| match start {
+        Some(Start::Known(_)) => false,
+        Some(Start::Unknown) => it.has_shim,
+        Some(Start::Ask(_) | Start::Waiting) | None => true,
+    };
+    if starts.iter().any(may_read_any) {
         return log.iter().map(|p| p.seq).collect();
     }
     let used = |seq: u64| {
         starts
             .iter()
-            .any(|s| matches!(s, Some(Start::Known(own)) if own.seq == seq))
+            .any(|(_, s)| matches!(s, Some(Start::Known(own)) if own.seq == seq))
     };
     let good = log
         .iter()

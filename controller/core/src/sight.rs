@@ -82,6 +82,9 @@ fn ask(pass: &mut Pass, service: &ServiceName, container: &ObservedContainer, no
         Reason::StartAmbiguous,
         "a generation was published just after it started",
     );
+    if container.probing {
+        return pass.hold(service, format!("probe {}", container.name), cause, None);
+    }
     // A clock that was set back must not put the question off for long.
     if not_before > pass.now && not_before.since(pass.now) <= Duration::from_secs(30) {
         return pass.hold(

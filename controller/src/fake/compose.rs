@@ -23,6 +23,8 @@ pub struct Runs {
     pub restart: RestartPolicy,
     /// `stop_signal`
     pub stop_signal: Option<String>,
+    /// `stop_grace_period`, in seconds
+    pub stop_timeout: Option<u32>,
 }
 
 impl World {
@@ -189,7 +191,20 @@ impl World {
         self.engine.start(&id).await.unwrap();
     }
 
+    /// `docker compose run -d SERVICE`: its id.
+    pub async fn run(&self, service: &str) -> String {
+        let name = format!("{}-{service}-run-1", self.project);
+        let id = self.create_as(service, 1, name, "True").await;
+        self.engine.start(&id).await.unwrap();
+        id
+    }
+
     async fn create(&self, service: &str, number: u32) -> String {
+        let name = container_name(&self.project, service, number);
+        self.create_as(service, number, name, "False").await
+    }
+
+    async fn create_as(&self, service: &str, number: u32, name: String, oneoff: &str) -> String {
         let spec = self.spec();
         let mut mounts = Vec::new();
         if let Some(asked) = spec.services.get(service) {
@@ -216,10 +231,10 @@ impl World {
         }));
         let mut labels: BTreeMap<String, String> = self.label("service", service).into();
         labels.extend(self.label("container-number", &number.to_string()));
-        labels.extend(self.label("oneoff", "False"));
+        labels.extend(self.label("oneoff", oneoff));
         let image = spec.model[service].image.clone();
         let create = CreateContainer {
-            name: container_name(&self.project, service, number),
+            name,
             image: image.unwrap(),
             labels,
             mounts,
@@ -227,6 +242,7 @@ impl World {
             healthcheck: runs.healthcheck,
             restart_policy: runs.restart,
             stop_signal: runs.stop_signal,
+            stop_timeout: runs.stop_timeout,
             ..CreateContainer::default()
         };
         self.engine.create(&create).await.unwrap()

@@ -92,6 +92,14 @@ pub(super) async fn exec(fake: Fake, mut call: ExecCall) -> i64 {
             seq.push(b'\n');
             call.stream.write_all(&seq).await.map_or(3, |()| 0)
         }
+        ["sleep", time] => {
+            tokio::time::sleep(Duration::from_secs(time.parse().unwrap())).await;
+            0
+        }
+        ["print", count] => {
+            let all = vec![b'.'; count.parse().unwrap()];
+            call.stream.write_all(&all).await.map_or(1, |()| 0)
+        }
         _ => {
             let (code, said) = tool(&call.argv, &|path| call.path(path));
             call.stream.write_all(&said).await.map_or(1, |()| code)

@@ -40,6 +40,10 @@ pub struct World {
     pub values: BTreeMap<SecretRef, u8>,
     /// Values with which services do not become healthy.
     pub bad: BTreeSet<(ServiceName, u8)>,
+    /// Containers that the engine does not start.
+    pub refused: BTreeSet<String>,
+    /// Containers that the engine does not stop.
+    pub unstoppable: BTreeSet<String>,
     /// Hooks fail.
     pub hooks_fail: bool,
     /// What happened to containers: `stop api-1`, `start api-1`, …
@@ -65,6 +69,8 @@ impl World {
             policy: Policy::default(),
             values: BTreeMap::new(),
             bad: BTreeSet::new(),
+            refused: BTreeSet::new(),
+            unstoppable: BTreeSet::new(),
             hooks_fail: false,
             log: Vec::new(),
             seq: 0,
@@ -136,6 +142,9 @@ impl World {
             exit_code: 0,
             probed: None,
             operation: None,
+            probing: false,
+            touched: None,
+            stop_grace: None,
         });
         self
     }
@@ -305,7 +314,13 @@ impl World {
                     let seq = self.really_started_with(&container).unwrap_or(0);
                     self.container(&container.0).probed = Some(Probed::Seq(seq));
                 }
-                Action::Stop { container } => self.stop_by_us(&container.0),
+                Action::Stop { container, .. } if self.unstoppable.contains(&container.0) => {
+                    self.refuse(container, Operation::Stopping);
+                }
+                Action::Start { container } if self.refused.contains(&container.0) => {
+                    self.refuse(container, Operation::Starting);
+                }
+                Action::Stop { container, .. } => self.stop_by_us(&container.0),
                 Action::Start { container } => self.start(&container.0),
                 Action::Signal { container, signal } => {
                     self.log.push(format!("signal {signal} {}", container.0));
@@ -324,6 +339,16 @@ impl World {
                 }
             }
         }
+    }
+
+    fn refuse(&mut self, container: ContainerId, operation: Operation) {
+        self.log
+            .push(format!("{operation:?} {} refused", container.0));
+        self.observed.results.push(StepResult::Refused {
+            container,
+            operation,
+            message: "port is already allocated".into(),
+        });
     }
 
     pub fn publish(&mut self, service: &str, expect: u64, fingerprint: Fingerprint) {
@@ -490,9 +515,17 @@ impl World {
 
     /// The story of a whole settling, plan by plan.
     pub fn story(&mut self) -> String {
+        self.story_for(secs(1_000_000))
+    }
+
+    /// The same, for so long.
+    pub fn story_for(&mut self, span: Duration) -> String {
         let mut out = String::new();
         let begin = self.now;
         for _ in 0..200 {
+            if self.now.since(begin) >= span {
+                break;
+            }
             let planned = self.plan();
             if planned.now.is_empty() {
                 let Some(at) = planned.wake_at else { break };

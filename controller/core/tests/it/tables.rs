@@ -383,7 +383,7 @@ fn what_a_user_stops_while_it_is_verified_stays_stopped() {
         w.apply(planned);
     }
     w.pass_time(secs(1)).stop("api-1");
-    w.observed.last_compose_activity = Some(w.now);
+    w.container("api-1").touched = Some(w.now);
     w.settle();
     assert_eq!(w.log, ["stop api-1", "start api-1", "stop api-1"]);
     assert_eq!(w.current("api"), 2);
@@ -424,8 +424,9 @@ fn holds() {
     check(
         &mut w,
         expect![[r#"
-        later: api restart api-1, containers were changed just now [ComposeBusy]
-    "#]],
+            remember
+            later: api restart api-1, containers were changed just now; it waits for 5 s without a change, and 60 s at the most [ComposeBusy]
+        "#]],
     );
     w.pass_time(secs(6)).policy.act = false;
     check(
@@ -661,4 +662,375 @@ fn a_clock_step_costs_at_most_one_restart_where_nobody_can_be_asked() {
     w.settle();
     w.pass_time(secs(7200)).settle();
     assert_eq!(w.log, ["stop api-1", "start api-1"]);
+}
+
+#[test]
+fn a_start_that_the_engine_refuses_is_retried_and_then_counts_as_a_bad_value() {
+    let mut w = World::new();
+    w.service("api", Auto, &["a"]).settled().set("a", 2);
+    w.refused.insert("api-1".into());
+    let story = w.story_for(secs(20));
+    expect![[r#"
+        0.0 publish api 020202020202 after generation 1, local:a changed [ValueChanged]
+        2.0 stop api-1, it started with generation 1, current is 2 [ValueChanged]
+        2.2 start api-1, it started with generation 1, current is 2 [RestartUnderWay]
+        3.2 start api-1, it started with generation 1, current is 2 [RestartUnderWay]
+        5.2 start api-1, it started with generation 1, current is 2 [RestartUnderWay]
+        9.2 start api-1, it started with generation 1, current is 2 [RestartUnderWay]
+        17.3 start api-1, it started with generation 1, current is 2 [RestartUnderWay]
+    "#]]
+    .assert_eq(&story);
+    expect![[r#"
+        SourceReady=True/AsExpected
+        Resolved=True/AsExpected
+        Delivered=True/AsExpected
+        RolledOut=False/StartFailed: api-1: port is already allocated
+        Ready=False/StartFailed: api-1: port is already allocated
+        Stale=False/AsExpected
+        Drifted=False/AsExpected
+        Paused=False/AsExpected
+    "#]]
+    .assert_eq(&w.conditions("api"));
+    let story = w.story_for(secs(200));
+    expect![[r#"
+        0.0 start api-1, it started with generation 1, current is 2 [RestartUnderWay]
+        0.0 restore api 010101010101 of generation 1 after generation 2, api-1 could not be started (port is already allocated) [BadValue]
+        0.0 start api-1, api-1 could not be started (port is already allocated) [RestartUnderWay]
+        1.0 start api-1, api-1 could not be started (port is already allocated) [RestartUnderWay]
+        3.0 start api-1, api-1 could not be started (port is already allocated) [RestartUnderWay]
+        7.1 start api-1, api-1 could not be started (port is already allocated) [RestartUnderWay]
+        15.1 start api-1, api-1 could not be started (port is already allocated) [RestartUnderWay]
+        31.1 start api-1, api-1 could not be started (port is already allocated) [RestartUnderWay]
+        63.1 start api-1, api-1 could not be started (port is already allocated) [RestartUnderWay]
+        123.1 start api-1, api-1 could not be started (port is already allocated) [RestartUnderWay]
+        183.1 start api-1, api-1 could not be started (port is already allocated) [RestartUnderWay]
+    "#]].assert_eq(&story);
+    expect![[r#"
+        SourceReady=True/AsExpected
+        Resolved=True/AsExpected
+        Delivered=True/AsExpected
+        RolledOut=False/StartFailed: api-1: port is already allocated
+        Ready=False/StartFailed: api-1: port is already allocated
+        Stale=False/AsExpected
+        Drifted=False/AsExpected
+        Paused=False/AsExpected
+    "#]]
+    .assert_eq(&w.conditions("api"));
+    assert_eq!(w.current("api"), 1);
+    // Whoever has the port gives it back.
+    w.refused.clear();
+    w.settle();
+    assert_eq!(w.container("api-1").state, ContainerState::Running);
+    expect![[r#"
+        SourceReady=True/AsExpected
+        Resolved=True/AsExpected
+        Delivered=True/AsExpected
+        RolledOut=False/RolledBack: api-1 could not be started (port is already allocated) with the new content; the last good content was put back
+        Ready=False/RolledBack: api-1 could not be started (port is already allocated) with the new content; the last good content was put back
+        Stale=False/AsExpected
+        Drifted=False/AsExpected
+        Paused=False/AsExpected
+    "#]].assert_eq(&w.conditions("api"));
+}
+
+#[test]
+fn new_content_is_tried_at_once_where_the_old_could_not_be_started() {
+    let mut w = World::new();
+    w.service("api", Auto, &["a"]).settled().set("a", 2);
+    w.refused.insert("api-1".into());
+    w.story_for(secs(20));
+    w.refused.clear();
+    w.set("a", 3).log.clear();
+    w.settle();
+    assert_eq!(
+        (w.current("api"), w.log.as_slice()),
+        (3, &["start api-1".to_owned()][..])
+    );
+    assert!(w.conditions("api").contains("Ready=True"));
+}
+
+#[test]
+fn a_follower_that_cannot_be_started_is_in_the_projects_conditions() {
+    let mut w = World::new();
+    w.service("db", Auto, &["a"])
+        .plain("web")
+        .depends("web", "db", true);
+    w.settled().set("a", 2);
+    w.refused.insert("web-1".into());
+    w.story_for(secs(100));
+    let ready = w.plan().report.conditions[4].to_string();
+    expect!["Ready=False/StartFailed: web: web-1: port is already allocated"].assert_eq(&ready);
+    w.refused.clear();
+    w.settle();
+    assert_eq!(w.container("web-1").state, ContainerState::Running);
+}
+
+#[test]
+fn a_stop_that_the_engine_refuses_is_not_tried_in_a_loop() {
+    let mut w = World::new();
+    w.service("api", Auto, &["a"]).settled().set("a", 2);
+    w.unstoppable.insert("api-1".into());
+    expect![[r#"
+        0.0 publish api 020202020202 after generation 1, local:a changed [ValueChanged]
+        2.0 stop api-1, it started with generation 1, current is 2 [ValueChanged]
+        3.0 stop api-1, it started with generation 1, current is 2 [ValueChanged]
+        5.0 stop api-1, it started with generation 1, current is 2 [ValueChanged]
+        9.0 stop api-1, it started with generation 1, current is 2 [ValueChanged]
+        17.0 stop api-1, it started with generation 1, current is 2 [ValueChanged]
+    "#]]
+    .assert_eq(&w.story_for(secs(20)));
+    expect![[r#"
+        SourceReady=True/AsExpected
+        Resolved=True/AsExpected
+        Delivered=True/AsExpected
+        RolledOut=False/StopFailed: api-1: port is already allocated
+        Ready=False/StopFailed: api-1: port is already allocated
+        Stale=False/AsExpected
+        Drifted=False/AsExpected
+        Paused=False/AsExpected
+    "#]]
+    .assert_eq(&w.conditions("api"));
+    w.unstoppable.clear();
+    w.settle();
+    assert!(w.conditions("api").contains("Ready=True"));
+}
+
+/// A bad value; meanwhile somebody runs one-off containers in the same project for ever.
+#[test]
+fn what_happens_to_other_containers_does_not_hide_a_bad_value() {
+    let mut w = World::new();
+    w.service("api", Auto, &["a"])
+        .settled()
+        .bad
+        .insert((name("api"), 2));
+    w.set("a", 2);
+    while !w.log.iter().any(|l| l == "start api-1") {
+        w.story_for(ms(1));
+    }
+    w.pass_time(secs(1));
+    w.observed.last_compose_activity = Some(w.now);
+    w.settle();
+    assert_eq!(w.current("api"), 1);
+    assert_eq!(w.container("api-1").state, ContainerState::Running);
+}
+
+#[test]
+fn compose_that_is_never_quiet_holds_a_change_for_a_bounded_time() {
+    let mut w = World::new();
+    w.service("api", Auto, &["a"])
+        .service("web", Signal("HUP".into()), &["a"]);
+    w.settled().set("a", 2);
+    let begin = w.now;
+    while w.log.len() < 3 && w.now.since(begin) < secs(600) {
+        w.observed.last_compose_activity = Some(w.now);
+        w.story_for(secs(4));
+        w.now = w
+            .now
+            .max(w.observed.last_compose_activity.unwrap().after(secs(4)));
+    }
+    let at = w.now.since(begin).as_secs();
+    assert!((60..=70).contains(&at), "{at}");
+    assert_eq!(w.log, ["stop api-1", "signal HUP web-1", "start api-1"]);
+    // The next change waits anew.
+    w.observed.last_compose_activity = None;
+    w.settle();
+    w.pass_time(secs(600)).set("a", 3);
+    w.story_for(ms(1));
+    w.pass_time(secs(3));
+    w.observed.last_compose_activity = Some(w.now);
+    let planned = w.plan().to_string();
+    assert!(planned.contains("restart api-1, containers were changed just now; it waits for 5 s without a change, and 60 s at the most"), "{planned}");
+}
+
+#[test]
+fn a_stop_has_the_containers_own_grace_period() {
+    let mut w = World::new();
+    w.service("api", Auto, &["a"]).settled().set("a", 2);
+    w.model("api").stop_grace = Some(secs(30));
+    let graces = |w: &mut World| {
+        let planned = w.plan();
+        let grace = planned.now.iter().find_map(|s| match &s.action {
+            Action::Stop { grace, .. } => Some(*grace),
+            _ => None,
+        });
+        (
+            grace.unwrap(),
+            planned
+                .memory
+                .intent(&ContainerId("api-1".into()))
+                .unwrap()
+                .deadline
+                .since(w.now),
+        )
+    };
+    w.story_for(ms(1));
+    w.pass_time(secs(100));
+    assert_eq!(graces(&mut w), (secs(30), secs(40)));
+    w.container("api-1").stop_grace = Some(secs(120));
+    assert_eq!(graces(&mut w), (secs(120), secs(130)));
+}
+
+#[test]
+fn a_hook_may_take_as_long_as_is_said() {
+    for (said, is) in [(None, 60), (Some(secs(300)), 300)] {
+        let mut w = World::new();
+        w.service("db", hook(), &["a"]);
+        w.desired
+            .services
+            .get_mut(&name("db"))
+            .unwrap()
+            .on_change
+            .timeout = said;
+        w.settled().set("a", 2);
+        w.story_for(ms(1));
+        w.pass_time(secs(3));
+        let planned = w.plan();
+        let found = planned.now.iter().find_map(|s| match &s.action {
+            Action::Exec { timeout, .. } => Some(*timeout),
+            _ => None,
+        });
+        assert_eq!(found, Some(secs(is)));
+    }
+}
+
+#[test]
+fn a_process_that_is_being_asked_is_not_asked_again() {
+    let mut w = World::new();
+    w.service("api", Auto, &["a"]).settled();
+    w.stop("api-1");
+    w.start("api-1");
+    w.pass_time(ms(1500))
+        .set("a", 2)
+        .publish("api", 1, print(2));
+    w.pass_time(secs(2));
+    w.container("api-1").probing = true;
+    check(
+        &mut w,
+        expect![[r#"
+        remember
+        later: api probe api-1, a generation was published just after it started [StartAmbiguous]
+    "#]],
+    );
+}
+
+#[test]
+fn what_cannot_be_known_keeps_everything_for_who_could_read_it() {
+    for (shim, kept) in [(true, vec![1, 2, 3]), (false, vec![3])] {
+        let mut w = World::new();
+        w.service("api", Nothing, &["a"]).settled();
+        w.memory.containers.clear();
+        w.container("api-1").has_shim = shim;
+        w.container("api-1").probed = Some(Probed::Unknown);
+        w.set("a", 2).settle();
+        w.set("a", 3).settle();
+        w.memory.services.get_mut(&name("api")).unwrap().accepted = None;
+        assert_eq!(w.plan().report.keep[&name("api")], kept);
+    }
+}
+
+#[test]
+fn a_restart_says_which_secrets_it_was_made_for() {
+    let mut w = World::new();
+    w.service("api", Auto, &["a", "b"]).settled();
+    w.set("a", 2).story_for(ms(1));
+    w.set("b", 3).story_for(ms(1));
+    w.settle();
+    w.pass_time(secs(600));
+    w.bad.insert((name("api"), 9));
+    w.set("a", 9).settle();
+    let mut out = String::new();
+    for e in &w.memory.events {
+        let changed: Vec<_> = e
+            .changed
+            .iter()
+            .map(|c| {
+                let word = |v: &Option<VersionSeen>| v.as_ref().map_or("?".into(), |v| v.0.clone());
+                format!("{} {} → {}", c.reference, word(&c.from), word(&c.to))
+            })
+            .collect();
+        out += &format!("{:?}: {}\n", e.kind, changed.join(", "));
+    }
+    expect![[r#"
+        Delivered: 
+        Delivered: local:a 1 → 2
+        Delivered: local:b 1 → 3
+        Restarted: local:a 1 → 2, local:b 1 → 3
+        Delivered: local:a 2 → 9
+        RestartFailed: local:a 2 → 9
+        RolledBack: local:a 9 → 2
+    "#]]
+    .assert_eq(&out);
+}
+
+/// What dependants that share the secret get while a value is bad.
+#[test]
+fn dependants_of_a_service_with_a_bad_value() {
+    // For `restart` the order stops: they are delivered to, as everybody is, and keep running with what they have.
+    let mut w = World::new();
+    w.service("db", Restart, &["a"])
+        .service("api", Auto, &["a"])
+        .depends("api", "db", false);
+    w.healthcheck("db").healthcheck("api").settled();
+    w.bad.insert((name("db"), 2));
+    w.set("a", 2);
+    check_story(
+        &mut w,
+        expect![[r#"
+        0.0 publish api 020202020202 after generation 1, local:a changed [ValueChanged]
+        0.0 publish db 020202020202 after generation 2, local:a changed [ValueChanged]
+        2.0 stop db-1, it started with generation 2, current is 4 [ValueChanged]
+        2.2 start db-1, it started with generation 2, current is 4 [RestartUnderWay]
+        62.4 restore db 010101010101 of generation 2 after generation 4, db-1 not healthy within 60 s [BadValue]
+        62.4 stop db-1, db-1 not healthy within 60 s [BadValue]
+        62.6 start db-1, db-1 not healthy within 60 s [RestartUnderWay]
+    "#]],
+    );
+    expect![[r#"
+        SourceReady=True/AsExpected
+        Resolved=True/AsExpected
+        Delivered=True/AsExpected
+        RolledOut=False/DependencyFailed: restart api-1: db did not come up with its new content
+        Ready=False/DependencyFailed: restart api-1: db did not come up with its new content
+        Stale=False/AsExpected
+        Drifted=False/AsExpected
+        Paused=False/AsExpected
+    "#]]
+    .assert_eq(&w.conditions("api"));
+    w.set("a", 3);
+    check_story(
+        &mut w,
+        expect![[r#"
+        0.0 publish api 030303030303 after generation 3, local:a changed [ValueChanged]
+        0.0 publish db 030303030303 after generation 5, local:a changed [ValueChanged]
+        2.0 stop db-1, it started with generation 5, current is 7 [ValueChanged]
+        2.2 start db-1, it started with generation 5, current is 7 [RestartUnderWay]
+        4.4 stop api-1, it started with generation 1, current is 6 [ValueChanged]
+        4.6 start api-1, it started with generation 1, current is 6 [RestartUnderWay]
+    "#]],
+    );
+    // For a hook they are not even delivered to before it has succeeded.
+    let mut w = World::new();
+    w.service("db", hook(), &["a"])
+        .service("api", Auto, &["a"])
+        .depends("api", "db", false);
+    w.settled().hooks_fail = true;
+    w.set("a", 2);
+    let story = w.story_for(secs(10));
+    expect![[r#"
+        0.0 publish db 020202020202 after generation 2, local:a changed [ValueChanged]
+        2.0 exec in db-1 ["psql", "-f", "rotate.sql"], its content changed [HookDue]
+        4.0 exec in db-1 ["psql", "-f", "rotate.sql"], its content changed [HookDue]
+        8.0 exec in db-1 ["psql", "-f", "rotate.sql"], its content changed [HookDue]
+    "#]]
+    .assert_eq(&story);
+    w.hooks_fail = false;
+    check_story(
+        &mut w,
+        expect![[r#"
+        0.0 exec in db-1 ["psql", "-f", "rotate.sql"], its content changed [HookDue]
+        0.0 publish api 020202020202 after generation 1, local:a changed [ValueChanged]
+        2.0 stop api-1, it started with generation 1, current is 4 [ValueChanged]
+        2.2 start api-1, it started with generation 1, current is 4 [RestartUnderWay]
+    "#]],
+    );
 }
