@@ -8,6 +8,7 @@ pub mod events;
 pub mod explain;
 pub mod generate;
 pub mod init;
+mod looks;
 pub mod pause;
 pub mod plan;
 pub mod refresh;

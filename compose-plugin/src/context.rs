@@ -10,9 +10,11 @@ use std::io::Read as _;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use locket_controller::Host;
 use locket_controller::access::{self, Access};
+use locket_controller::client::{Client, Place};
 use locket_controller::own::image::Binary;
 use locket_controller::own::store::VOLUME;
 use locket_crds::api::Timestamp;
@@ -86,7 +88,10 @@ impl Context {
             dir,
         } = surroundings;
         let set = |name: &str| env.get(name).filter(|value| !value.is_empty());
-        let term = Term::new(set("NO_COLOR").is_some() || set("TERM").is_some_and(|t| t == "dumb"));
+        let term = Term::new(
+            set("NO_COLOR").is_some(),
+            set("TERM").is_some_and(|t| t == "dumb"),
+        );
         let image = image
             .or_else(|| set("LOCKET_IMAGE").map(PathBuf::from))
             .map(|path| dir.join(path));
@@ -199,6 +204,17 @@ impl Context {
     /// The engine does not answer.
     pub async fn any_controller(&self) -> Result<Access> {
         self.open(&self.dir, HostConfig::default()).await
+    }
+
+    /// How long a gate waits by the configuration of the controller that looks after this engine; `None` if it does not say.
+    pub async fn gate_timeout(&self) -> Option<Duration> {
+        let host = self.host().await.ok()?;
+        for place in Place::all(&host, socket_path(&self.env)).await {
+            if let Ok(timeout) = Client::new(place, Arc::clone(&host)).gate_timeout().await {
+                return timeout;
+            }
+        }
+        None
     }
 
     async fn open(&self, base: &Path, config: HostConfig) -> Result<Access> {

@@ -22,6 +22,7 @@ mod opener;
 mod output;
 mod project;
 mod roles;
+mod signals;
 mod user_files;
 
 fn main() -> std::process::ExitCode {

@@ -3,10 +3,15 @@
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use indicatif::{ProgressBar, ProgressStyle};
 use locket_provider::printable;
 
 use crate::error::{CommandError, Kind};
+
+/// How often what goes on moves.
+const TICK: Duration = Duration::from_millis(100);
 
 /// The user's terminal, or what stands in its place.
 #[derive(Debug, Default)]
@@ -14,16 +19,18 @@ pub struct Term {
     color: bool,
     asks: bool,
     out_is_terminal: bool,
+    spins: bool,
     /// Nobody reads standard output any more.
     closed: AtomicBool,
 }
 
 impl Term {
-    /// Looks at the standard streams. `plain`: the user wants no colour.
-    pub fn new(plain: bool) -> Self {
+    /// Looks at the standard streams. `plain`: the user wants no colour. `dumb`: the terminal cannot go back in a line.
+    pub fn new(plain: bool, dumb: bool) -> Self {
         let out = io::stdout().is_terminal();
         Self {
-            color: !plain && out && io::stderr().is_terminal(),
+            color: !plain && !dumb && out && io::stderr().is_terminal(),
+            spins: !dumb && io::stderr().is_terminal(),
             asks: io::stdin().is_terminal() && io::stderr().is_terminal(),
             out_is_terminal: out,
             closed: AtomicBool::new(false),
@@ -80,6 +87,18 @@ impl Term {
         said(&format_args!("{}: {text}", self.painted("warning", "33;1")));
     }
 
+    /// Progress of long work: on a terminal the step that goes on moves, elsewhere each step is a line.
+    pub fn steps(&self) -> Steps<'_> {
+        let bar = self.spins.then(|| {
+            let bar = ProgressBar::new_spinner();
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
+                bar.set_style(style);
+            }
+            bar
+        });
+        Steps { term: self, bar }
+    }
+
     /// Asks; only a yes is a yes.
     pub fn confirm(&self, question: &str) -> bool {
         let mut err = io::stderr().lock();
@@ -128,6 +147,48 @@ impl Term {
             format!("\x1b[{code}m{word}\x1b[0m")
         } else {
             word.to_owned()
+        }
+    }
+}
+
+/// See [`Term::steps`]. What moves is gone when this is dropped; the steps before it stay.
+pub struct Steps<'a> {
+    term: &'a Term,
+    bar: Option<ProgressBar>,
+}
+
+impl Steps<'_> {
+    /// What is being done now; what was is done.
+    pub fn step(&self, text: impl Display) {
+        let Some(bar) = &self.bar else {
+            self.term.info(text);
+            return;
+        };
+        self.settle();
+        bar.set_message(text.to_string());
+        bar.enable_steady_tick(TICK);
+    }
+
+    /// Something that is not as it should be, between two steps.
+    pub fn warn(&self, text: impl Display) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| self.term.warn(text)),
+            None => self.term.warn(text),
+        }
+    }
+
+    fn settle(&self) {
+        if let Some(bar) = self.bar.as_ref().filter(|bar| !bar.message().is_empty()) {
+            bar.suspend(|| self.term.info(bar.message()));
+        }
+    }
+}
+
+impl Drop for Steps<'_> {
+    fn drop(&mut self) {
+        self.settle();
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
         }
     }
 }

@@ -25,8 +25,10 @@ pub fn dispatch(argv: Vec<OsString>) -> ExitCode {
         .and_then(Path::file_name)
         .unwrap_or_default();
     if name == SHIM {
+        // The application takes its place and keeps whatever is set here, so nothing is.
         return locket_shim::main(argv);
     }
+    undumpable();
     let first = argv
         .get(1)
         .map(OsString::as_os_str)
@@ -103,9 +105,22 @@ fn streams() -> io::Result<(File, File)> {
     ))
 }
 
+/// No dump of this process, and no look into its memory by others of its user: values pass through all of these roles.
+///
+/// The engine starts the applications, so they get nothing of this. What we start ourselves (the docker CLI) may leave no
+/// dump either: it interpolates, and is told what `setenv` says.
+fn undumpable() {
+    use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit};
+    // Best effort: a kernel that refuses it is no reason to do nothing at all.
+    let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    let limit = Rlimit {
+        current: Some(0),
+        ..getrlimit(Resource::Core)
+    };
+    let _ = rustix::process::setrlimit(Resource::Core, limit);
+}
+
 fn store_session() -> io::Result<()> {
-    // No dump of a process that has values in it; best effort.
-    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     let (input, output) = streams()?;
     locket_providers::local::session::serve(Path::new(STORE), input, output)
 }

@@ -53,24 +53,46 @@ impl Change {
         diff::unified(name, self.before.as_deref(), &self.after, color)
     }
 
-    /// Does it.
-    ///
-    /// # Errors
-    /// The user's problem: the file has changed meanwhile, or may not be written.
-    pub fn write(&self) -> Result<()> {
-        if self.is_empty() {
-            return Ok(());
+    /// Takes it back, as far as that can be done.
+    fn undo(&self) -> io::Result<()> {
+        match &self.before {
+            Some(text) => replace(&self.path, text),
+            None => fs::remove_file(&self.path),
         }
-        if read(&self.path)? != self.before {
+    }
+}
+
+/// Makes all of these changes, or none: everything is on the disk before the first file is another.
+///
+/// # Errors
+/// The user's problem: a file has changed meanwhile, or may not be written.
+pub fn write_all<'a>(changes: impl IntoIterator<Item = &'a Change>) -> Result<()> {
+    let changes: Vec<&Change> = changes.into_iter().filter(|c| !c.is_empty()).collect();
+    let failed = |change: &Change, e: io::Error| {
+        CommandError::user(format!("{} cannot be written", change.path.display())).because(e)
+    };
+    let mut aside = Vec::new();
+    for change in &changes {
+        aside.push(Aside::new(&change.path, &change.after).map_err(|e| failed(change, e))?);
+    }
+    for change in &changes {
+        if read(&change.path)? != change.before {
             return Err(CommandError::user(format!(
                 "{} has changed meanwhile; nothing was written",
-                self.path.display()
+                change.path.display()
             )));
         }
-        replace(&self.path, &self.after).map_err(|e| {
-            CommandError::user(format!("{} cannot be written", self.path.display())).because(e)
-        })
     }
+    for (done, (change, aside)) in changes.iter().zip(aside).enumerate() {
+        if let Err(e) = aside.take_place() {
+            let error = failed(change, e);
+            let kept = changes[..done].iter().filter(|c| c.undo().is_err());
+            return Err(kept.fold(error, |error, c| {
+                error.hint(format!("{} was changed and stays so", c.path.display()))
+            }));
+        }
+    }
+    Ok(())
 }
 
 /// The text of a file; `None` if it is not there.
@@ -86,11 +108,21 @@ pub fn read(path: &Path) -> Result<Option<String>> {
 }
 
 fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let old = fs::metadata(&path).ok();
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let aside = path.with_file_name(format!(".{name}.locket-{}", std::process::id()));
-    let written = (|| {
+    Aside::new(path, text)?.take_place()
+}
+
+/// The new text of a file, on the disk beside it. It goes when this is dropped, unless it has taken the file's place.
+struct Aside {
+    path: PathBuf,
+    aside: PathBuf,
+}
+
+impl Aside {
+    fn new(path: &Path, text: &str) -> io::Result<Self> {
+        let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let old = fs::metadata(&path).ok();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let aside = path.with_file_name(format!(".{name}.locket-{}", std::process::id()));
         if let Some(dir) = aside.parent() {
             fs::create_dir_all(dir)?;
         }
@@ -99,6 +131,8 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
             .create_new(true)
             .mode(0o600)
             .open(&aside)?;
+        // From here on it is ours to remove.
+        let it = Self { path, aside };
         file.write_all(text.as_bytes())?;
         let mode = old.as_ref().map_or(0o644, |m| m.mode() & 0o7777);
         if let Some(old) = &old {
@@ -107,12 +141,19 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
         }
         file.set_permissions(Permissions::from_mode(mode))?;
         file.sync_all()?;
-        fs::rename(&aside, &path)
-    })();
-    if written.is_err() {
-        let _ = fs::remove_file(&aside);
+        Ok(it)
     }
-    written
+
+    fn take_place(self) -> io::Result<()> {
+        fs::rename(&self.aside, &self.path)
+    }
+}
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        // After the rename it is not there any more.
+        let _ = fs::remove_file(&self.aside);
+    }
 }
 
 /// A directory that only we can look into, with one file in it; both go when this is dropped.
@@ -177,10 +218,7 @@ mod tests {
         fs::write(&file, "a\n").unwrap();
         fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
         std::os::unix::fs::symlink("real.yaml", &link).unwrap();
-        Change::of(&link, "b\n".to_owned())
-            .unwrap()
-            .write()
-            .unwrap();
+        write_all([&Change::of(&link, "b\n".to_owned()).unwrap()]).unwrap();
         assert_eq!(fs::read_to_string(&file).unwrap(), "b\n");
         assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o640);
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
@@ -198,13 +236,42 @@ mod tests {
         let change = Change::of(&file, "ours\n".to_owned()).unwrap();
         fs::write(&file, "theirs\n").unwrap();
         assert!(
-            change
-                .write()
+            write_all([&change])
                 .unwrap_err()
                 .message
                 .contains("has changed meanwhile")
         );
         assert_eq!(fs::read_to_string(&file).unwrap(), "theirs\n");
+    }
+
+    #[test]
+    fn several_files_change_together_or_not_at_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        fs::write(path("a"), "a").unwrap();
+        let of = |name: &str| Change::of(&path(name), "new".to_owned()).unwrap();
+        let (a, b) = (of("a"), of("b"));
+        // Found out before anything is changed.
+        let missing = Change {
+            before: Some(String::new()),
+            ..of("c")
+        };
+        assert!(write_all([&a, &b, &missing]).is_err());
+        let names = || fs::read_dir(dir.path()).unwrap().count();
+        assert_eq!(
+            (names(), fs::read_to_string(path("a")).unwrap()),
+            (1, "a".into())
+        );
+        write_all([&a, &b]).unwrap();
+        assert_eq!(fs::read_to_string(path("b")).unwrap(), "new");
+        // Found out in the middle.
+        for done in [&a, &b] {
+            done.undo().unwrap();
+        }
+        assert_eq!(
+            (names(), fs::read_to_string(path("a")).unwrap()),
+            (1, "a".into())
+        );
     }
 
     #[test]

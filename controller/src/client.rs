@@ -156,7 +156,10 @@ impl Client {
                     ..ExecSpec::default()
                 };
                 let host = self.host.as_ref().ok_or_else(|| {
-                    Error::new("Internal", "no engine is known for the controller's container")
+                    Error::new(
+                        "Internal",
+                        "no engine is known for the controller's container",
+                    )
                 })?;
                 let stream = host
                     .engine

@@ -7,9 +7,10 @@ mod run;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use locket_controller::client::Client;
 use locket_controller::own::controller::NAME;
 
-use crate::context::{Context, VERSION};
+use crate::context::{Context, VERSION, socket_path};
 use crate::error::{CommandError, Result};
 use crate::output::lines;
 
@@ -36,7 +37,11 @@ enum Command {
     /// Remove that container; what was delivered stays
     Uninstall,
     /// Tell whether a controller answers; exit with 1 if none does
-    Status,
+    Status {
+        /// Ask only the socket on this machine, whatever engine its controller looks after
+        #[arg(long, hide = true)]
+        here: bool,
+    },
     /// The log of the controller's container
     Logs {
         /// Go on with what is logged from now on
@@ -57,7 +62,8 @@ pub async fn run(args: ControllerArgs, cx: &Context) -> Result<ExitCode> {
         Command::Run(args) => run::run(args, cx).await,
         Command::Install(args) => install::install(args, cx).await,
         Command::Uninstall => install::uninstall(cx).await,
-        Command::Status => status(cx).await,
+        Command::Status { here: true } => here(cx).await,
+        Command::Status { here: false } => status(cx).await,
         Command::Logs { follow, tail } => {
             let mut words = vec!["logs".to_owned()];
             words.extend(follow.then(|| "--follow".to_owned()));
@@ -66,6 +72,13 @@ pub async fn run(args: ControllerArgs, cx: &Context) -> Result<ExitCode> {
             Ok(ExitCode::from(cx.docker().attached(&words).await?))
         }
     }
+}
+
+/// Asks the socket, and nothing else: the controller's own healthcheck, every half minute for ever.
+async fn here(cx: &Context) -> Result<ExitCode> {
+    let answerer = Client::here(socket_path(&cx.env)).answerer().await?;
+    cx.term.out(lines(&answerer.locket));
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Asks it, over the way that every command takes: an answer is the truth.

@@ -13,8 +13,8 @@ use crate::project::{self, ProjectFlag};
 
 /// How long one question of `--follow` waits for an answer.
 const WAIT: Duration = Duration::from_secs(30);
-/// Between two questions that are answered at once, without an event.
-const PAUSE: Duration = Duration::from_millis(500);
+/// Between two questions that are answered at once, without an event; without a controller between any two.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Arguments of `events`.
 #[derive(Debug, Clone, Args)]
@@ -56,8 +56,9 @@ pub async fn run(args: EventsArgs, cx: &Context) -> Result<ExitCode> {
         if !args.follow || cx.term.closed() {
             return Ok(ExitCode::SUCCESS);
         }
-        if events.is_empty() {
-            // Who waits there need not wait here; who answers at once must not be asked without end.
+        if events.is_empty() || access.controller().is_none() {
+            // Who waits there need not wait here; who answers at once must not be asked without end. Without a controller
+            // a question is a pass of our own.
             tokio::time::sleep(PAUSE).await;
         }
         wait = WAIT;

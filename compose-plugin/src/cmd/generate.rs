@@ -10,7 +10,7 @@ use crate::docker::Docker;
 use crate::error::{CommandError, Result};
 use crate::generate::document;
 use crate::generate::prepare::{Options, Prepared, prepare};
-use crate::user_files::Change;
+use crate::user_files::{Change, write_all};
 
 /// Arguments of `generate`.
 #[derive(Debug, Clone, Args)]
@@ -96,9 +96,7 @@ pub(super) fn write(prepared: &Prepared, more: &[Change], yes: bool, cx: &Contex
     let generated = prepared.generated.iter().filter(differs);
     let more = more.iter().filter(|c| !c.is_empty());
     let generated: Vec<Change> = generated.chain(more).cloned().collect();
-    for change in prepared.own.iter().chain(&generated) {
-        change.write()?;
-    }
+    write_all(prepared.own.iter().chain(&generated))?;
     match [names(&prepared.own), names(&generated)].concat() {
         all if all.is_empty()
             && prepared.generated.is_none()

@@ -1,7 +1,8 @@
 //! `docker locket status`: how projects stand.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::UNIX_EPOCH;
 
 use clap::Args;
 use locket_crds::api::{
@@ -10,13 +11,12 @@ use locket_crds::api::{
 };
 use locket_crds::id::ProjectName;
 
+use super::looks::Looks;
+use crate::compose::Files;
 use crate::context::Context;
 use crate::error::{CommandError, Result};
 use crate::output::{lines, table};
 use crate::project::{self, ProjectFlag};
-
-/// How often `--watch` looks.
-const LOOK: Duration = Duration::from_secs(1);
 
 /// Arguments of `status`.
 #[derive(Debug, Clone, Args)]
@@ -46,6 +46,8 @@ pub async fn run(args: StatusArgs, cx: &Context) -> Result<ExitCode> {
         project::name(cx, &flags).await?
     };
     let access = cx.access(&project::base(cx, &flags)).await?;
+    let files = project::files(cx, &flags)?;
+    let mut looks = Looks::new(&access, project.as_ref());
     let mut shown = None;
     loop {
         let status = access.status(project.as_ref()).await?;
@@ -53,12 +55,18 @@ pub async fn run(args: StatusArgs, cx: &Context) -> Result<ExitCode> {
             serde_json::to_string_pretty(&status)
                 .map_err(|e| CommandError::internal("the status cannot be written").because(e))?
         } else {
-            text(
+            let mut text = text(
                 &status,
                 project.as_ref(),
                 access.controller().is_some(),
                 cx.now(),
-            )
+            );
+            // Files of a project elsewhere are not at hand.
+            for line in files.iter().flat_map(|files| newer(files, &status)) {
+                text.push_str("\n\n");
+                text.push_str(&lines(&line));
+            }
+            text
         };
         if shown.as_ref() != Some(&text) {
             if args.watch && cx.term.shows() && !args.json {
@@ -71,8 +79,36 @@ pub async fn run(args: StatusArgs, cx: &Context) -> Result<ExitCode> {
         if !args.watch || cx.term.closed() {
             return Ok(ExitCode::SUCCESS);
         }
-        tokio::time::sleep(LOOK).await;
+        looks.next().await?;
     }
+}
+
+/// The compose files of this folder's project that were changed after it was applied: of that nothing is in force yet.
+fn newer(files: &Files, status: &Status) -> Option<String> {
+    let here = |it: &&ProjectStatus| Path::new(&it.working_dir) == files.project_dir;
+    let applied = status.projects.iter().find(here)?.applied?;
+    let changed = |path: &&PathBuf| {
+        let modified = std::fs::metadata(path)
+            .and_then(|meta| meta.modified())
+            .ok();
+        let since = modified.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+        since.is_some_and(|at| at.as_millis() > u128::from(applied.0))
+    };
+    let names: Vec<String> = files
+        .paths
+        .iter()
+        .filter(changed)
+        .map(|p| files.name(p))
+        .collect();
+    let verb = match names.len() {
+        0 => return None,
+        1 => "is",
+        _ => "are",
+    };
+    Some(format!(
+        "{} {verb} newer than what was applied: `docker compose up -d` or `docker locket apply` brings it into force",
+        names.join(", ")
+    ))
 }
 
 /// Everything, a paragraph a project.
@@ -353,6 +389,22 @@ mod tests {
             WAITS  WITH     FOR
             api    restart  the change settles (until 00:01:42Z)"#]]
         .assert_eq(&text(&shop(), None, true, Timestamp(100_000)));
+    }
+
+    #[test]
+    fn files_that_are_newer_than_what_is_in_force_are_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("compose.yaml");
+        std::fs::write(&path, "services: {}\n").unwrap();
+        let flags = crate::compose::ComposeFlags::default();
+        let files = crate::compose::files::find(&flags, &Default::default(), dir.path()).unwrap();
+        let mut status = shop();
+        assert_eq!(newer(&files, &status), None, "another folder's project");
+        status.projects[0].working_dir = files.project_dir.display().to_string();
+        let told = newer(&files, &status).unwrap();
+        assert!(told.starts_with("compose.yaml is newer than"), "{told}");
+        status.projects[0].applied = Some(Timestamp(u64::MAX));
+        assert_eq!(newer(&files, &status), None);
     }
 
     #[test]

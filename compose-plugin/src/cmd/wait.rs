@@ -7,13 +7,11 @@ use clap::Args;
 use locket_crds::api::{Condition, ConditionKind, Status};
 use locket_crds::time::parse_duration;
 
+use super::looks::Looks;
 use crate::context::Context;
 use crate::error::{CommandError, Result};
 use crate::output::lines;
 use crate::project::{self, ProjectFlag};
-
-/// Between two looks.
-const LOOK: Duration = Duration::from_millis(250);
 
 /// Arguments of `wait`.
 #[derive(Debug, Clone, Args)]
@@ -86,6 +84,7 @@ pub async fn run(args: WaitArgs, cx: &Context) -> Result<ExitCode> {
     let project = project::needed(cx, &flags).await?;
     let access = cx.access(&project::base(cx, &flags)).await?;
     let mut last = Vec::new();
+    let mut looks = Looks::new(&access, Some(&project));
     let look = async {
         loop {
             let status = access.status(Some(&project)).await?;
@@ -93,7 +92,7 @@ pub async fn run(args: WaitArgs, cx: &Context) -> Result<ExitCode> {
             if args.wanted.holds(&last) {
                 return Ok::<_, CommandError>(());
             }
-            tokio::time::sleep(LOOK).await;
+            looks.next().await?;
         }
     };
     match tokio::time::timeout(args.timeout, look).await {

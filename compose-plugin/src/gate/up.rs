@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::path::Path;
+use std::time::Duration;
 
 use locket_controller::access::Access;
 use locket_controller::own::anchor::Volumes;
@@ -55,35 +56,60 @@ pub async fn run(
         .flat_map(|s| s.env.values())
         .filter(|e| e.via == Via::Compose)
         .count();
-    if !there(cx, &project, spec, parent.as_ref()).await? && visible == 0 {
+    let there = there(cx, &project, spec, parent.as_ref()).await?;
+    if !there && visible == 0 {
         lines.info("no service that was selected uses a secret");
         return Ok(());
     }
     let access = cx.access(&files.project_dir).await?;
+    if there {
+        let timeout = timeout(args, &access, cx).await;
+        report(
+            &deliver(&access, &project, spec, timeout, lines).await?,
+            lines,
+        );
+    }
+    if visible > 0 {
+        hand_over(&access, spec, lines).await?;
+    }
+    Ok(())
+}
+
+/// Has it delivered. What needs no volume is not part of it.
+async fn deliver(
+    access: &Access,
+    project: &ProjectName,
+    spec: &ProjectSpec,
+    timeout: Duration,
+    lines: &mut Lines<impl Write + Send>,
+) -> Result<Applied> {
     let request = ApplyRequest {
         spec: Some(spec.clone()),
         mode: ApplyMode::Deliver,
     };
-    let timeout = match args.options.timeout {
-        Some(timeout) => timeout,
-        // One that cannot be read is told by the pass that needs it.
-        None => cx
-            .host_config()
-            .await
-            .map_or(Timeouts::default().gate, |config| config.timeouts.gate),
-    };
     let applied = access
-        .apply(&project, request, timeout, |progress| match progress {
+        .apply(project, request, timeout, |progress| match progress {
             Progress::Info(text) => lines.info(&text),
             Progress::Warning(text) => lines.warning(&text),
             Progress::Done(_) | Progress::Failed(_) => {}
         })
         .await?;
-    if visible > 0 {
-        hand_over(&access, &project, lines).await?;
+    Ok(applied)
+}
+
+/// How long to wait: what the gate's option says, else the host configuration of whoever does the work.
+async fn timeout(args: &Args, access: &Access, cx: &Context) -> Duration {
+    if let Some(timeout) = args.options.timeout {
+        return timeout;
     }
-    report(&applied, lines);
-    Ok(())
+    // A controller has read it; reading it again would start the store's container.
+    let found = if access.controller().is_some() {
+        cx.gate_timeout().await
+    } else {
+        // One that cannot be read is told by the pass that needs it.
+        cx.host_config().await.ok().map(|it| it.timeouts.gate)
+    };
+    found.unwrap_or(Timeouts::default().gate)
 }
 
 /// What compose was told, and where it does not say, what the gate's own options say.
@@ -187,10 +213,10 @@ fn selects_all(command: &[String], spec: &ProjectSpec) -> bool {
 /// Hands over what asked for it by `via: compose`. That it can be seen then is a diagnostic, which was told.
 async fn hand_over(
     access: &Access,
-    project: &ProjectName,
+    spec: &ProjectSpec,
     lines: &mut Lines<impl Write>,
 ) -> Result<()> {
-    let all = access.compose_env(project).await?;
+    let all = access.compose_env(&spec.project, spec.clone()).await?;
     for (name, value) in &all {
         let text = std::str::from_utf8(value);
         let text = text.map_err(|_| {

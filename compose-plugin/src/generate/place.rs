@@ -56,18 +56,40 @@ pub fn with_compose_file(text: &str, names: &[String]) -> String {
     };
     let separator = separator(text);
     let eol = if text.contains("\r\n") { "\r\n" } else { "\n" };
-    let setting = format!("COMPOSE_FILE={}{eol}", names.join(&separator));
+    let setting = format!("COMPOSE_FILE={}", names.join(&separator));
     let mut lines: Vec<String> = text.split_inclusive('\n').map(str::to_owned).collect();
     match lines.iter().rposition(|line| is_it(line)) {
-        Some(at) => lines[at] = setting,
+        Some(at) => lines[at] = format!("{}{setting}{}", start(&lines[at]), end(&lines[at])),
         None => {
             if let Some(last) = lines.last_mut().filter(|l| !l.ends_with('\n')) {
                 last.push_str(eol);
             }
-            lines.push(setting);
+            lines.push(setting + eol);
         }
     }
     lines.concat()
+}
+
+/// What stands before the name in a line that sets a variable.
+fn start(line: &str) -> &str {
+    line.find("COMPOSE_FILE").map_or("", |at| &line[..at])
+}
+
+/// What stands behind the value: the comment, which begins after a blank, and the line's end.
+fn end(line: &str) -> &str {
+    let value = line.find('=').map_or(line, |at| &line[at + 1..]);
+    let value = value.trim_start_matches([' ', '\t']);
+    // In quotes a `#` is a part of the value.
+    let quote = value.chars().next().filter(|c| matches!(c, '"' | '\''));
+    let closed = quote.and_then(|quote| {
+        let at = value[1..].find(quote)?;
+        Some(&value[at + 2..])
+    });
+    let behind = closed.unwrap_or(value);
+    let comment = [" #", "\t#"].iter().filter_map(|c| behind.find(c)).min();
+    let at = comment.unwrap_or_else(|| behind.trim_end().len());
+    // The blanks before a comment belong to it.
+    &behind[behind[..at].trim_end().len()..]
 }
 
 fn separator(text: &str) -> String {
@@ -101,5 +123,20 @@ mod tests {
             "COMPOSE_PATH_SEPARATOR=,\nCOMPOSE_FILE=a.yaml,compose.locket.yaml\n"
         );
         assert_eq!(to(&to("X=1\n")), to("X=1\n"));
+        for (line, start, end) in [
+            ("COMPOSE_FILE=a.yaml # both\n", "", " # both\n"),
+            ("COMPOSE_FILE=\"a.yaml\"  # both", "", "  # both"),
+            (
+                "export COMPOSE_FILE='a #1.yaml'\t# x\r\n",
+                "export ",
+                "\t# x\r\n",
+            ),
+            ("  COMPOSE_FILE=a#b.yaml\n", "  ", "\n"),
+            ("COMPOSE_FILE=", "", ""),
+        ] {
+            let set = format!("{start}COMPOSE_FILE=a.yaml:compose.locket.yaml{end}");
+            assert_eq!(to(line), set, "{line:?}");
+            assert_eq!(to(&set), set, "{line:?}");
+        }
     }
 }

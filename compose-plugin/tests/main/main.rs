@@ -3,4 +3,5 @@
 
 mod docs;
 mod protocol;
+mod roles;
 mod text;

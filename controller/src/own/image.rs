@@ -4,9 +4,10 @@
 //! Importing the same program twice gives two image ids and one layer digest.
 
 use std::fs::File;
+use std::io::Read as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use locket_engine::Engine;
@@ -22,10 +23,14 @@ pub const PROGRAM: &str = "/locket";
 #[derive(Clone)]
 pub struct Binary {
     program: Program,
-    sha256: [u8; 32],
-    layer: String,
     arch: &'static str,
+    /// Found out when they are asked for: most commands need none of them, and each costs a look at every byte.
+    sha256: Arc<OnceLock<[u8; 32]>>,
+    layer: Arc<OnceLock<String>>,
 }
+
+/// So much of a program has its headers in it.
+const HEAD: usize = 64 << 10;
 
 /// Where the bytes are.
 #[derive(Clone)]
@@ -36,6 +41,18 @@ enum Program {
 }
 
 impl Program {
+    fn head(&self) -> std::io::Result<Bytes> {
+        match self {
+            Self::Memory(bytes) => Ok(bytes.slice(..bytes.len().min(HEAD))),
+            Self::File(file) => {
+                let mut head = Vec::with_capacity(HEAD);
+                let from: &File = file;
+                from.take(HEAD as u64).read_to_end(&mut head)?;
+                Ok(head.into())
+            }
+        }
+    }
+
     fn read(&self) -> std::io::Result<Bytes> {
         match self {
             Self::Memory(bytes) => Ok(bytes.clone()),
@@ -68,14 +85,12 @@ impl Binary {
     }
 
     fn of(program: Program) -> Result<Self, Error> {
-        let bytes = program.read().map_err(unreadable)?;
-        let arch = elf_arch(&bytes)?;
-        let layer = format!("sha256:{}", hex(&Sha256::digest(archive(&bytes)?)));
+        let arch = elf_arch(&program.head().map_err(unreadable)?)?;
         Ok(Self {
             program,
-            sha256: Sha256::digest(&bytes).into(),
-            layer,
             arch,
+            sha256: Arc::default(),
+            layer: Arc::default(),
         })
     }
 
@@ -87,14 +102,21 @@ impl Binary {
         self.program.read()
     }
 
-    /// SHA-256 of the program.
+    /// SHA-256 of the program. Of a file that cannot be read any more: nothing's, and whoever goes on to read it is told.
     pub fn sha256(&self) -> [u8; 32] {
-        self.sha256
+        let digest = || self.read().map_or([0; 32], |it| Sha256::digest(&it).into());
+        *self.sha256.get_or_init(digest)
     }
 
-    /// The layer digest that an import of this program gives, `sha256:…`.
+    /// The layer digest that an import of this program gives, `sha256:…`. As with [`Binary::sha256`], nothing's if it cannot
+    /// be read: then nothing on the engine is taken for ours.
     pub fn layer(&self) -> &str {
-        &self.layer
+        let digest = || {
+            let archive = self.read().ok().and_then(|it| archive(&it).ok());
+            let digest = archive.map_or_else(String::new, |it| hex(&Sha256::digest(&it)));
+            format!("sha256:{digest}")
+        };
+        self.layer.get_or_init(digest)
     }
 
     /// Makes sure that the engine has this program as an image; answers the image's id.
@@ -104,7 +126,7 @@ impl Binary {
     pub async fn ensure_image(&self, engine: &Engine, tag: &str) -> Result<String, Error> {
         if let Some(image) = engine.image(tag).await?
             && image.layers.len() == 1
-            && image.layers[0] == self.layer
+            && image.layers[0] == self.layer()
         {
             return Ok(image.id);
         }

@@ -15,6 +15,9 @@ const RUN: &str = "/run/locket";
 /// Most bytes of one log file; there are three.
 const LOG_SIZE: u64 = 5 << 20;
 
+/// How long it is given to end: it starts again what it has stopped, and a stop takes as long as the application wants.
+pub const GRACE: Duration = Duration::from_secs(60);
+
 /// What the controller needs of its machine.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Needs {
@@ -39,7 +42,7 @@ impl Needs {
 
 fn healthcheck() -> Healthcheck {
     Healthcheck {
-        test: ["CMD", PROGRAM, "controller", "status"]
+        test: ["CMD", PROGRAM, "controller", "status", "--here"]
             .map(str::to_owned)
             .to_vec(),
         interval: Duration::from_secs(30),
@@ -77,6 +80,7 @@ pub fn spec(image: &str, needs: &Needs) -> CreateContainer {
         log_size: Some(LOG_SIZE),
         restart_policy: RestartPolicy::Always,
         healthcheck: Some(healthcheck()),
+        stop_timeout: u32::try_from(GRACE.as_secs()).ok(),
         ..CreateContainer::default()
     }
 }
@@ -103,7 +107,11 @@ pub fn is_same(it: &Container, image: &str, needs: &Needs) -> bool {
     );
     found.sort_unstable();
     wanted.sort_unstable();
-    is_ours(it) && it.image_id == image && it.cmd == COMMAND && found == wanted
+    is_ours(it)
+        && it.image_id == image
+        && it.cmd == COMMAND
+        && it.stop_grace == Some(GRACE)
+        && found == wanted
 }
 
 /// The same as a compose file.
@@ -123,6 +131,7 @@ pub fn compose_file(tag: &str, needs: &Needs) -> String {
          \x20   command: [{}]\n\
          \x20   labels: {{ {ROLE}: controller }}\n\
          \x20   restart: always\n\
+         \x20   stop_grace_period: {}s\n\
          \x20   network_mode: host\n\
          \x20   read_only: true\n\
          \x20   cap_drop: [ALL]\n\
@@ -131,6 +140,7 @@ pub fn compose_file(tag: &str, needs: &Needs) -> String {
          \x20   tmpfs: [\"{RUN}:size=1m,mode=0755\"]\n\
          \x20   volumes:\n",
         COMMAND.join(", "),
+        GRACE.as_secs(),
         needs.capabilities().join(", "),
     );
     let mut bind = |source: &str, target: &str, read_only: bool| {
@@ -182,6 +192,7 @@ mod tests {
                 command: [controller, run]
                 labels: { locket.role: controller }
                 restart: always
+                stop_grace_period: 60s
                 network_mode: host
                 read_only: true
                 cap_drop: [ALL]
@@ -192,7 +203,7 @@ mod tests {
                   - { type: bind, source: "/run/user/1000/docker.sock", target: "/var/run/docker.sock", read_only: false }
                   - { type: bind, source: "/etc/ssl/certs/ca-certificates.crt", target: "/etc/ssl/certs/ca-certificates.crt", read_only: true }
                   - { type: bind, source: "/srv/a \"b\"", target: "/srv/a \"b\"", read_only: true }
-                healthcheck: { test: ["CMD", "/locket", "controller", "status"], interval: 30s, timeout: 10s, start_period: 10s, retries: 3 }
+                healthcheck: { test: ["CMD", "/locket", "controller", "status", "--here"], interval: 30s, timeout: 10s, start_period: 10s, retries: 3 }
                 logging: { driver: json-file, options: { max-size: "5242880", max-file: "3" } }
         "#]]
         .assert_eq(&compose_file("locket:1", &needs));
@@ -206,5 +217,10 @@ mod tests {
             (Some("host"), true, 4)
         );
         assert_eq!(spec.cap_add, ["CHOWN", "DAC_READ_SEARCH"]);
+        assert_eq!(
+            spec.stop_timeout,
+            Some(60),
+            "it ends what it has begun: docs/guides/controller.md"
+        );
     }
 }

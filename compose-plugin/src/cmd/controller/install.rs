@@ -2,18 +2,21 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use locket_controller::Host;
+use locket_controller::client::{Client, Place};
 use locket_controller::own::controller::NAME;
 use locket_crds::config::{Allowed, HostConfig};
 use locket_crds::spec::{AuthSpec, Credential, SourceSpec};
-use locket_engine::{Endpoint, EngineInfo, Status};
+use locket_engine::{Container, Endpoint, Engine, EngineInfo, Status};
 use locket_providers::local::{ConfigFile, LocalClient};
 
 use super::container::{self, Needs};
 use crate::config::{self, store_error};
-use crate::context::{Context, engine_error};
+use crate::context::{Context, engine_error, socket_path};
 use crate::credentials;
 use crate::endpoint::DEFAULT_SOCKET;
 use crate::error::{CommandError, Result};
@@ -65,7 +68,9 @@ pub async fn install(args: InstallArgs, cx: &Context) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let engine = &host.engine;
-    match engine.inspect(NAME).await.map_err(engine_error)? {
+    nobody_else(&host, socket_path(&cx.env), &info.id).await?;
+    let steps = cx.term.steps();
+    let id = match engine.inspect(NAME).await.map_err(engine_error)? {
         Some(it) if !container::is_ours(&it) => {
             let e = CommandError::user(format!("container {NAME} exists and is not locket's"));
             return Err(e.hint("remove or rename it"));
@@ -73,23 +78,28 @@ pub async fn install(args: InstallArgs, cx: &Context) -> Result<ExitCode> {
         Some(it)
             if it.state.status == Status::Running && container::is_same(&it, &image, &needs) =>
         {
-            answers(cx).await?;
+            answers(&host, &it.id, &info.id).await?;
             cx.term.info("the controller is installed already");
             return Ok(ExitCode::SUCCESS);
         }
         found => {
             if let Some(it) = found {
-                engine.stop(&it.id, None).await.map_err(engine_error)?;
+                steps.step("stopping the controller that is there");
+                stop(engine, &it).await?;
                 engine.remove(&it.id, true).await.map_err(engine_error)?;
             }
+            steps.step("making the controller's container");
             let id = engine
                 .create(&container::spec(&image, &needs))
                 .await
                 .map_err(engine_error)?;
             engine.start(&id).await.map_err(engine_error)?;
+            id
         }
-    }
-    answers(cx).await?;
+    };
+    steps.step("waiting for the controller's answer");
+    answers(&host, &id, &info.id).await?;
+    drop(steps);
     cx.term.info(format_args!(
         "the controller runs as container {NAME} and looks after this engine from now on"
     ));
@@ -199,25 +209,51 @@ fn needs(
     })
 }
 
-/// Waits until it answers: an installation that does not is none.
-async fn answers(cx: &Context) -> Result<()> {
+/// Refuses where a controller outside of a container looks after the engine: two of them would work against each other.
+async fn nobody_else(host: &Arc<Host>, socket: PathBuf, engine: &str) -> Result<()> {
+    let place = Place::Socket(socket);
+    let named = place.to_string();
+    match Client::new(place, Arc::clone(host)).answerer().await {
+        Ok(it) if it.engine == engine => Err(CommandError::user(format!(
+            "a controller on this machine ({}) looks after this engine already",
+            lines(&named)
+        ))
+        .hint("end that `controller run`, and whatever starts it, then install; nothing is restarted for it")),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+/// Waits until the controller in this container answers: an installation that does not is none.
+async fn answers(host: &Arc<Host>, container: &str, engine: &str) -> Result<()> {
+    let client = Client::new(Place::Container(container.to_owned()), Arc::clone(host));
     let look = async {
         loop {
-            if let Ok(access) = cx.any_controller().await
-                && access.controller().is_some()
-            {
-                return;
+            if let Ok(it) = client.answerer().await {
+                return it.engine == engine;
             }
             tokio::time::sleep(LOOK).await;
         }
     };
-    tokio::time::timeout(START, look).await.map_err(|_| {
-        let e = CommandError::user(format!(
+    let e = match tokio::time::timeout(START, look).await {
+        Ok(true) => return Ok(()),
+        Ok(false) => CommandError::user("the controller looks after another engine")
+            .hint("name this engine's socket on its own machine: `--socket PATH`"),
+        Err(_) => CommandError::user(format!(
             "the controller does not answer after {} s",
             START.as_secs()
-        ));
-        e.hint("`docker locket controller logs` says why")
-    })
+        )),
+    };
+    Err(e.hint("`docker locket controller logs` says why"))
+}
+
+/// Stops the controller's container, so that it can end what it has begun: one of an earlier version may say less for itself.
+async fn stop(engine: &Engine, it: &Container) -> Result<()> {
+    let grace = it.stop_grace.unwrap_or_default().max(container::GRACE);
+    engine
+        .stop(&it.id, Some(grace))
+        .await
+        .map_err(engine_error)?;
+    Ok(())
 }
 
 /// Runs `uninstall`.
@@ -235,7 +271,7 @@ pub async fn uninstall(cx: &Context) -> Result<ExitCode> {
             "container {NAME} is not locket's; it is left alone"
         )));
     }
-    host.engine.stop(&it.id, None).await.map_err(engine_error)?;
+    stop(&host.engine, &it).await?;
     host.engine
         .remove(&it.id, true)
         .await

@@ -10,12 +10,12 @@ use clap::{Args, ValueEnum};
 use locket_controller::process::{Settings, run as run_controller};
 use locket_engine::Endpoint;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::Reload;
 use crate::context::{Context, VERSION, socket_path};
 use crate::error::{CommandError, Result};
+use crate::signals;
 
 /// Arguments of `run`.
 #[derive(Debug, Clone, Args)]
@@ -48,7 +48,7 @@ enum Format {
 /// The engine does not answer at the start, the socket cannot be made, the configuration is broken.
 pub async fn run(args: RunArgs, cx: &Context) -> Result<ExitCode> {
     log(args.log_format, &args.log_level, cx)?;
-    let stop = stop()?;
+    let stop = signals::ending()?;
     let host = cx.host().await?;
     // Inside of its container the controller is the first process.
     let elsewhere = std::process::id() != 1;
@@ -108,23 +108,6 @@ fn log(format: Format, level: &str, cx: &Context) -> Result<()> {
         Format::Json => builder.json().flatten_event(true).try_init(),
     };
     started.map_err(|e| CommandError::internal("the log cannot be started").because(e))
-}
-
-/// Ready at SIGTERM or SIGINT. They are caught from here on.
-fn stop() -> Result<impl Future<Output = ()>> {
-    let catch = |kind| {
-        signal(kind).map_err(|e| CommandError::internal("signals cannot be caught").because(e))
-    };
-    let (mut term, mut int) = (
-        catch(SignalKind::terminate())?,
-        catch(SignalKind::interrupt())?,
-    );
-    Ok(async move {
-        tokio::select! {
-            _ = term.recv() => {}
-            _ = int.recv() => {}
-        }
-    })
 }
 
 /// Listens at a path. Who may use the engine may ask the controller: `group` is that of the engine's socket.

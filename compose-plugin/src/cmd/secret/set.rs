@@ -28,6 +28,9 @@ pub struct SetArgs {
     /// A file that holds the value; `-` is standard input
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
+    /// Take an empty value for one; else it is what a command that has failed leaves
+    #[arg(long)]
+    allow_empty: bool,
 }
 
 /// Runs it.
@@ -41,7 +44,16 @@ pub async fn run(args: SetArgs, flags: &ComposeFlags, cx: &Context) -> Result<()
     if let Some(warning) = &resolved.warning {
         cx.term.warn(warning);
     }
+    // Two quotes among the arguments are no accident.
+    let allow_empty = args.allow_empty || args.value.is_some();
     let value = value(args.value, args.file, &resolved.name.to_string(), cx)?;
+    if value.expose().is_empty() && !allow_empty {
+        return Err(CommandError::user(format!(
+            "the value of {} is empty; nothing was set",
+            resolved.name
+        ))
+        .hint("say `--allow-empty` if it shall be empty"));
+    }
     let store = cx.store().await?;
     let before = store.history(resolved.name.as_str()).await.ok();
     let info = store
