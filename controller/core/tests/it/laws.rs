@@ -19,6 +19,8 @@ enum Event {
     Crash(usize),
     /// A user restarts a container that runs.
     Restart(usize),
+    /// The engine does not start or stop a container for a while, or does again.
+    Refuse(usize, bool),
     /// Compose opens or closes its gate.
     Gate(bool),
 }
@@ -32,6 +34,7 @@ fn event() -> impl Strategy<Value = Event> {
         4 => Just(Event::Pass),
         2 => (0..3usize).prop_map(Event::Crash),
         1 => (0..3usize).prop_map(Event::Restart),
+        1 => (0..3usize, any::<bool>()).prop_map(|(s, b)| Event::Refuse(s, b)),
         1 => any::<bool>().prop_map(Event::Gate),
     ]
 }
@@ -92,6 +95,16 @@ fn happen(w: &mut World, event: &Event) {
                 w.log.clear();
             }
         }
+        Event::Refuse(i, yes) => {
+            let id = format!("{}-1", SERVICES[*i]);
+            if *yes {
+                w.refused.insert(id.clone());
+                w.unstoppable.insert(id);
+            } else {
+                w.refused.remove(&id);
+                w.unstoppable.remove(&id);
+            }
+        }
         Event::Gate(open) => w.observed.gate_open = *open,
     }
     w.observed.last_compose_activity = None;
@@ -111,6 +124,8 @@ proptest! {
         let mut w = world(&actions, health, tie);
         events.iter().for_each(|e| happen(&mut w, e));
         w.observed.gate_open = false;
+        w.refused.clear();
+        w.unstoppable.clear();
         w.settle();
         w.pass_time(secs(7200)).settle();
         for (service, secret) in SERVICES.iter().zip(["a", "a", "b"]) {
@@ -135,6 +150,8 @@ proptest! {
         let mut w = world(&actions, true, true);
         events.iter().for_each(|e| happen(&mut w, e));
         w.observed.gate_open = false;
+        w.refused.clear();
+        w.unstoppable.clear();
         w.settle();
         prop_assert!(w.log.is_empty(), "{:?}", w.log);
     }
