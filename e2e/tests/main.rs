@@ -19,10 +19,12 @@ mod scenarios {
     mod compose;
     mod controller;
     mod generate;
+    mod interrupt;
     mod reach;
     mod refused;
     mod rotation;
     mod search;
+    mod via_compose;
     mod ways;
 }
 
