@@ -110,8 +110,16 @@ impl Workbench {
                 continue;
             }
             let inputs = inputs(wanted, seen, tracker);
-            if self.kept.get(name).is_none_or(|(with, _)| *with != inputs) {
-                todo.push((name, wanted));
+            if self.kept.get(name).is_some_and(|(with, _)| *with == inputs) {
+                continue;
+            }
+            // A source that wants to be left alone is not asked for values either.
+            let held = |r: &SecretRef| tracker.held(r.source(), order.now).cloned();
+            match wanted.references.iter().find_map(|r| Some((r, held(r)?))) {
+                Some((reference, problem)) => {
+                    seen.rendered = failed(order.spec, wanted, reference, &problem);
+                }
+                None => todo.push((name, wanted)),
             }
         }
         let references: BTreeSet<SecretRef> = todo
@@ -143,10 +151,8 @@ impl Workbench {
                 Err(problem) => drop(problems.insert(reference, problem)),
             }
         }
-        tracker.refine(versions, order.now);
-        for (reference, problem) in &problems {
-            tracker.record_failure(reference, problem.clone());
-        }
+        versions.extend(problems.iter().map(|(r, p)| (r.clone(), Err(p.clone()))));
+        tracker.fetched(versions, order.now);
         for (name, wanted) in todo {
             let Some(seen) = observed.get(name) else {
                 continue;
