@@ -1,13 +1,13 @@
 //! The long-running controller: everything that happens becomes a hint, and hints become passes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::serve::ListenerExt as _;
+use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
-use futures_util::{StreamExt as _, stream::select_all};
 use locket_crds::config::HostConfig;
 use locket_crds::id::{ProjectName, SourceName};
 use locket_engine::watcher::{Action, Event};
@@ -22,7 +22,7 @@ use crate::own::PROJECT;
 use crate::own::anchor::COMPOSE_PROJECT;
 use crate::project::Shared;
 use crate::service::{Passes, Role, Service};
-use crate::sources::{Authority, OpenStore, Sources};
+use crate::sources::{Authority, OpenStore, Sources, Watches};
 
 /// How long a stop waits for restarts that were begun: the longest grace period that is usual, and a start.
 const FINISH: Duration = Duration::from_secs(45);
@@ -207,33 +207,12 @@ async fn follow_configuration(service: Arc<Service>, configure: Arc<dyn Configur
 
 /// Sources that push: files that are watched, and what more comes.
 async fn follow_sources(service: Arc<Service>) {
-    let mut watched: BTreeMap<
-        (ProjectName, SourceName),
-        BoxStream<'static, (ProjectName, SourceName)>,
-    > = BTreeMap::new();
     let shared = Arc::clone(service.shared());
+    let mut watches = Watches::default();
     loop {
-        for (project, source, store) in shared.sources.watchable() {
-            // The built-in store's hints come with the configuration's.
-            if source.as_str() == "local"
-                || watched.contains_key(&(project.clone(), source.clone()))
-            {
-                continue;
-            }
-            if let Some(hints) = store.watch() {
-                let key = (project, source);
-                let named = key.clone();
-                watched.insert(key, hints.map(move |_| named.clone()).boxed());
-            }
-        }
-        let mut all = select_all(watched.values_mut());
-        tokio::select! {
-            hint = all.next(), if !all.is_empty() => match hint {
-                Some((project, source)) => service.hint(Some(&project), Some(&source), &Trigger::push("the source has changed")),
-                // All of them have ended: they are opened anew when they are looked for next.
-                None => { drop(all); watched.clear(); shared.sources.opened().await }
-            },
-            () = shared.sources.opened() => {}
+        for (project, source) in watches.next(&shared.sources).await {
+            let trigger = Trigger::push("the source has changed");
+            service.hint(Some(&project), Some(&source), &trigger);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! From a reference to the store that answers it: which source is meant, who may use it, one store for all its users.
 
+mod watch;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
@@ -8,9 +10,11 @@ use futures_util::future::{BoxFuture, FutureExt, join_all};
 use locket_crds::config::HostConfig;
 use locket_crds::id::{ProjectName, SourceName};
 use locket_crds::reference::SecretRef;
-use locket_crds::spec::{ProjectSpec, SourceSpec};
+use locket_crds::spec::{Origin, ProjectSpec, SourceSpec};
 use locket_provider::{Error, ErrorKind, Fetched, SecretStore, SecretVersion};
 use tokio::sync::Notify;
+
+pub use watch::Watches;
 
 /// Makes stores. The one implementation that knows concrete backends is the binary's.
 pub trait OpenStore: Send + Sync {
@@ -43,16 +47,33 @@ impl Authority {
     }
 }
 
-/// A store that was opened, and what it was opened with.
-type Opened = (SourceSpec, Arc<dyn SecretStore>);
+/// A store that was opened: one for all whose source is the same.
+#[derive(Clone)]
+struct Opened {
+    /// What it was opened with.
+    with: SourceSpec,
+    id: StoreId,
+    store: Arc<dyn SecretStore>,
+}
+
+/// Tells one opened store from every other one, also from one that was opened later with the same source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StoreId(u64);
 
 /// All sources of all projects.
 pub struct Sources {
     opener: Arc<dyn OpenStore>,
     authority: RwLock<Authority>,
-    open: Mutex<HashMap<(ProjectName, SourceName), Opened>>,
-    /// A store was opened.
+    open: Mutex<Open>,
+    /// A store was opened or let go.
     news: Notify,
+}
+
+/// The stores in use, by user.
+#[derive(Default)]
+struct Open {
+    stores: HashMap<(ProjectName, SourceName), Opened>,
+    last: u64,
 }
 
 /// Why a reference has no answer. Its text never holds a value.
@@ -167,18 +188,43 @@ impl Sources {
                     retry_after: None,
                 })?;
         }
-        let source = meaning.source;
+        let source = Self::essence(authority.config(), meaning.source);
         let key = (spec.project.clone(), name.clone());
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((with, store)) = open.get(&key)
-            && *with == source
-        {
-            return Ok(Arc::clone(store));
+        if let Some(it) = open.stores.get(&key).filter(|it| it.with == source) {
+            return Ok(Arc::clone(&it.store));
         }
-        let store = self.opener.open(&spec.project, name, &source)?;
-        open.insert(key, (source, Arc::clone(&store)));
+        let same = |(user, it): (&(ProjectName, SourceName), &Opened)| {
+            let shared = !is_personal(&source) || user.0 == spec.project;
+            (shared && it.with == source).then(|| it.clone())
+        };
+        let found = open.stores.iter().find_map(same);
+        let it = match found {
+            Some(it) => it,
+            None => {
+                let store = self.opener.open(&spec.project, name, &source)?;
+                open.last += 1;
+                Opened {
+                    with: source,
+                    id: StoreId(open.last),
+                    store,
+                }
+            }
+        };
+        let store = Arc::clone(&it.store);
+        open.stores.insert(key, it);
         self.news.notify_one();
         Ok(store)
+    }
+
+    /// What a store is opened with: all that makes a difference to it, and nothing else, so that equal sources share one.
+    fn essence(config: &HostConfig, source: SourceSpec) -> SourceSpec {
+        SourceSpec {
+            timeout: source.timeout.or(Some(config.timeouts.backend)),
+            refresh: None,
+            origin: Origin::default(),
+            ..source
+        }
     }
 
     /// The versions of many references: one batch a source, all sources at once.
@@ -239,31 +285,44 @@ impl Sources {
         answers
     }
 
-    /// Every store that is open and pushes hints, with whose it is.
-    pub fn watchable(&self) -> Vec<(ProjectName, SourceName, Arc<dyn SecretStore>)> {
+    /// Every store that is open and pushes hints, once. The built-in store under its own name is not among them: its hints
+    /// come with the configuration's.
+    pub fn watchable(&self) -> BTreeMap<StoreId, Arc<dyn SecretStore>> {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let pushes = open
+        open.stores
             .iter()
-            .filter(|(_, (_, store))| store.capabilities().watch);
-        pushes
-            .map(|((project, source), (_, store))| {
-                (project.clone(), source.clone(), Arc::clone(store))
-            })
+            .filter(|((_, name), it)| !(name.as_str() == "local" && it.with.kind == "local"))
+            .filter(|(_, it)| it.store.capabilities().watch)
+            .map(|(_, it)| (it.id, Arc::clone(&it.store)))
             .collect()
     }
 
-    /// Waits until another store was opened.
+    /// Who uses a store right now, and under which name.
+    pub fn users(&self, id: StoreId) -> Vec<(ProjectName, SourceName)> {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let of = open.stores.iter().filter(|(_, it)| it.id == id);
+        of.map(|(user, _)| user.clone()).collect()
+    }
+
+    /// Waits until a store was opened or let go.
     pub async fn opened(&self) {
         self.news.notified().await;
     }
 
-    /// Forgets the stores of a project.
+    /// Forgets the stores of a project; those that others use, too, stay open for them.
     pub fn forget(&self, project: &ProjectName) {
         self.open
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+            .stores
             .retain(|(p, _), _| p != project);
+        self.news.notify_one();
     }
+}
+
+/// True for a source that means something else in each project.
+fn is_personal(source: &SourceSpec) -> bool {
+    source.kind == "local"
 }
 
 #[cfg(test)]

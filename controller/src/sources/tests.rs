@@ -1,6 +1,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use locket_provider::{Capabilities, SecretValue};
+use futures_util::StreamExt as _;
+use futures_util::stream::BoxStream;
+use locket_provider::{Capabilities, Hint, SecretValue};
 
 use super::*;
 
@@ -9,6 +11,52 @@ use super::*;
 struct Opener(AtomicUsize);
 
 struct Named(String);
+
+/// A store whose subscriptions the test holds the other ends of.
+type Subscriptions = Arc<Mutex<Vec<tokio::sync::mpsc::UnboundedSender<()>>>>;
+
+struct Pushes(Subscriptions);
+
+impl SecretStore for Pushes {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            versions: true,
+            watch: true,
+        }
+    }
+    fn versions<'a>(
+        &'a self,
+        _: &'a [SecretRef],
+    ) -> BoxFuture<'a, Vec<Result<SecretVersion, Error>>> {
+        async { Vec::new() }.boxed()
+    }
+    fn fetch<'a>(&'a self, _: &'a [SecretRef]) -> BoxFuture<'a, Vec<Result<Fetched, Error>>> {
+        async { Vec::new() }.boxed()
+    }
+    fn watch(&self) -> Option<BoxStream<'static, Hint>> {
+        let (tell, told) = tokio::sync::mpsc::unbounded_channel();
+        self.0.lock().unwrap().push(tell);
+        let next = |mut told: tokio::sync::mpsc::UnboundedReceiver<()>| async move {
+            told.recv().await.map(|()| (Hint, told))
+        };
+        // As those of the real stores, it panics when it is asked again after its end.
+        Some(futures_util::stream::unfold(told, next).boxed())
+    }
+}
+
+#[derive(Default)]
+struct PushOpener(Subscriptions);
+
+impl OpenStore for PushOpener {
+    fn open(
+        &self,
+        _: &ProjectName,
+        _: &SourceName,
+        _: &SourceSpec,
+    ) -> Result<Arc<dyn SecretStore>, Error> {
+        Ok(Arc::new(Pushes(Arc::clone(&self.0))))
+    }
+}
 
 impl SecretStore for Named {
     fn capabilities(&self) -> Capabilities {
@@ -43,8 +91,9 @@ impl OpenStore for Opener {
         source: &SourceSpec,
     ) -> Result<Arc<dyn SecretStore>, Error> {
         let count = self.0.fetch_add(1, Relaxed) + 1;
+        let seconds = source.timeout.unwrap_or_default().as_secs();
         Ok(Arc::new(Named(format!(
-            "{} {project} {count}",
+            "{} {project} {count} {seconds}s",
             source.kind
         ))))
     }
@@ -133,7 +182,10 @@ async fn an_open_store_is_of_no_use_when_the_grant_is_gone() {
     let with = "sources: { env: env }\ngrants: [{ project: a, references: ['env:*'] }]";
     let (_, sources) = sources(with);
     let spec = spec("a", &[]);
-    assert_eq!(ask(&sources, &spec, "env:A").await, Ok("env a 1".into()));
+    assert_eq!(
+        ask(&sources, &spec, "env:A").await,
+        Ok("env a 1 10s".into())
+    );
     for without in [
         "sources: { env: env }",
         "grants: [{ project: a, references: ['env:*'] }]",
@@ -150,3 +202,166 @@ async fn an_open_store_is_of_no_use_when_the_grant_is_gone() {
     sources.reconfigure(config(with));
     assert!(ask(&sources, &spec, "env:A").await.is_ok());
 }
+
+#[tokio::test]
+async fn equal_sources_share_one_store() {
+    let host = "sources: { bao: { type: openbao, url: 'https://bao' }, env: env }\n\
+                defaults: { backend_timeout: 3s }\n\
+                grants: [{ project: '*', sources: [bao, { type: openbao, url: 'https://bao' }, { type: openbao, url: 'https://bao', namespace: n }] }]";
+    let (opener, sources) = sources(host);
+    let own = |namespace: Option<&str>, line| SourceSpec {
+        url: Some("https://bao".into()),
+        namespace: namespace.map(str::to_owned),
+        refresh: Some(Duration::from_secs(u64::from(line))),
+        origin: Origin {
+            file: "compose.yaml".into(),
+            line,
+            column: 1,
+        },
+        ..SourceSpec::of_kind("openbao")
+    };
+    let (a, b) = (spec("a", &[]), spec("b", &[("own", own(None, 1))]));
+    let c = spec("c", &[("own", own(Some("n"), 2))]);
+    let first = Ok("openbao a 1 3s".to_owned());
+    assert_eq!(ask(&sources, &a, "bao:kv/a#b").await, first);
+    assert_eq!(ask(&sources, &b, "bao:kv/a#b").await, first);
+    assert_eq!(ask(&sources, &b, "own:kv/a#b").await, first);
+    assert_eq!(
+        ask(&sources, &c, "own:kv/a#b").await,
+        Ok("openbao c 2 3s".into())
+    );
+    // The built-in store is another one in each project, and one in each.
+    let alias = spec("a", &[("mine", SourceSpec::of_kind("local"))]);
+    for (spec, reference, expected) in [
+        (&a, "local:x", "local a 3 3s"),
+        (&b, "local:x", "local b 4 3s"),
+        (&alias, "mine:x", "local a 3 3s"),
+    ] {
+        assert_eq!(ask(&sources, spec, reference).await, Ok(expected.into()));
+    }
+    assert_eq!(opener.0.load(Relaxed), 4);
+
+    // Hints are for all users.
+    let watched: Vec<StoreId> = sources.watchable().into_keys().collect();
+    assert_eq!(watched.len(), 3, "bao, c's own, and the store as `mine`");
+    let mut users = sources.users(watched[0]);
+    users.sort();
+    let user = |p: &str, s: &str| (ProjectName::from(p), SourceName::from(s));
+    assert_eq!(
+        users,
+        [user("a", "bao"), user("b", "bao"), user("b", "own")]
+    );
+
+    // One who goes leaves it to the others; the last one closes it.
+    sources.forget(&"a".into());
+    assert_eq!(sources.users(watched[0]).len(), 2);
+    assert_eq!(ask(&sources, &a, "bao:kv/a#b").await, first);
+    sources.forget(&"a".into());
+    sources.forget(&"b".into());
+    assert!(sources.users(watched[0]).is_empty());
+    assert_eq!(
+        ask(&sources, &a, "bao:kv/a#b").await,
+        Ok("openbao a 5 3s".into())
+    );
+    // Another time-out is another store, and whom it is granted is asked each time.
+    let other = "sources: { bao: { type: openbao, url: 'https://bao' } }\ngrants: [{ project: a, sources: [bao] }]";
+    sources.reconfigure(config(other));
+    assert_eq!(
+        ask(&sources, &a, "bao:kv/a#b").await,
+        Ok("openbao a 6 10s".into())
+    );
+    assert_eq!(
+        ask(&sources, &b, "bao:kv/a#b").await,
+        Err("NotGranted".into())
+    );
+}
+
+fn rooted(project: &str, root: &str) -> ProjectSpec {
+    let source = SourceSpec {
+        root: Some(root.into()),
+        ..SourceSpec::of_kind("file")
+    };
+    spec(project, &[("own", source)])
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_subscription_that_ends_takes_no_other_along_and_none_outlives_its_use() {
+    let told: Subscriptions = Arc::default();
+    let opener = Arc::new(PushOpener(Arc::clone(&told)));
+    let sources = Sources::new(opener, Authority::User(Arc::default()));
+    let reference: SecretRef = "own:x".parse().unwrap();
+    let open = |project: &str, root: &str| drop(sources.store(&rooted(project, root), &reference));
+    let say = |n: usize| told.lock().unwrap()[n].send(()).is_ok();
+    let count = || told.lock().unwrap().len();
+    let mut watches = Watches::default();
+    let second = Duration::from_secs(1);
+    // What comes within a second.
+    let mut heard = async || {
+        let next = watches.next(&sources);
+        let users = tokio::time::timeout(second, next).await.unwrap_or_default();
+        let mut users: Vec<String> = users.into_iter().map(|(p, _)| p.to_string()).collect();
+        users.sort();
+        users.join(" ")
+    };
+    open("a", "/one");
+    open("b", "/two");
+    assert_eq!((heard().await.as_str(), count()), ("", 2));
+    // Which subscription is whose.
+    let (one, two) = {
+        assert!(say(0));
+        match heard().await.as_str() {
+            "a" => (0, 1),
+            "b" => (1, 0),
+            other => panic!("{other:?}"),
+        }
+    };
+    // A user who comes later is told, too.
+    open("c", "/one");
+    assert!(say(one));
+    assert_eq!((heard().await.as_str(), count()), ("a c", 2));
+    assert_eq!(heard().await, "");
+    // One is lost while the other lives.
+    let (gone, _) = tokio::sync::mpsc::unbounded_channel();
+    drop(std::mem::replace(&mut told.lock().unwrap()[one], gone));
+    assert_eq!(heard().await, "");
+    assert!(say(two));
+    assert_eq!(heard().await, "b");
+    assert_eq!(count(), 2, "not at once");
+    open("d", "/three");
+    assert_eq!(
+        (heard().await.as_str(), count()),
+        ("", 4),
+        "with the next that is opened"
+    );
+    // Lost with nothing opened afterwards: some time later.
+    drop(std::mem::replace(
+        &mut told.lock().unwrap()[two],
+        tokio::sync::mpsc::unbounded_channel().0,
+    ));
+    for _ in 0..AGAIN_SECONDS {
+        assert_eq!(heard().await, "");
+    }
+    assert_eq!(count(), 5);
+    assert!(say(4));
+    assert_eq!(heard().await, "b");
+    // Another root: the old one is let go.
+    open("b", "/four");
+    assert_eq!((heard().await.as_str(), count()), ("", 6));
+    assert!(!say(4), "nobody listens there any more");
+    assert!(say(5));
+    assert_eq!(heard().await, "b");
+    sources.forget(&"b".into());
+    assert_eq!(heard().await, "");
+    assert!(!say(5));
+    for project in ["a", "c", "d"] {
+        sources.forget(&project.into());
+    }
+    assert_eq!(heard().await, "");
+    open("e", "/five");
+    assert_eq!((heard().await.as_str(), count()), ("", 7));
+    assert!(say(6));
+    assert_eq!(heard().await, "e");
+}
+
+/// More than it takes until a lost subscription is tried again.
+const AGAIN_SECONDS: u32 = 40;
