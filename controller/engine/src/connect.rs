@@ -158,8 +158,15 @@ impl AsyncWrite for Dialed {
         cx: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
+        let said_nothing_yet = self.complaint.is_some();
         match &mut self.stdin {
-            Some(stdin) => Pin::new(stdin).poll_write(cx, data),
+            Some(stdin) => match ready!(Pin::new(stdin).poll_write(cx, data)) {
+                // It has ended before it heard of anything: the reading side tells why.
+                Err(e) if e.kind() == io::ErrorKind::BrokenPipe && said_nothing_yet => {
+                    Poll::Ready(Ok(data.len()))
+                }
+                other => Poll::Ready(other),
+            },
             None => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
         }
     }

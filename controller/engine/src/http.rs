@@ -156,21 +156,28 @@ async fn refusal(status: StatusCode, response: Response<Incoming>, what: &str) -
 
 /// An error of the pooled client.
 pub(crate) fn of_client(error: &hyper_util::client::legacy::Error, what: &str) -> Error {
-    let kind = if error.is_connect() {
+    let root = root_of(error);
+    // A dialer is a process: that it ended is noticed when the first answer is read.
+    let refused = root
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|e| e.kind() == std::io::ErrorKind::ConnectionRefused);
+    let kind = if error.is_connect() || refused {
         Kind::Refused
     } else {
         Kind::Protocol
     };
-    Error::new(kind, what, root_of(error))
+    Error::new(kind, what, root.to_string())
 }
 
 /// The innermost cause: "connection refused" says more than "client error (Connect)".
-fn root_of(error: &dyn std::error::Error) -> String {
+fn root_of<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> &'a (dyn std::error::Error + 'static) {
     let mut root = error;
     while let Some(source) = root.source() {
         root = source;
     }
-    root.to_string()
+    root
 }
 
 /// Lets through what can be the name or id of a container or volume. Names become parts of paths,

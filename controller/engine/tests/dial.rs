@@ -1,4 +1,5 @@
 //! Connections through a process. The first test needs a real engine and the docker CLI.
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::ffi::OsString;
 use std::time::Duration;
@@ -23,7 +24,7 @@ async fn an_engine_is_reached_through_the_docker_cli() {
         "dial-stdio",
     ]);
     let engine = Engine::connect(endpoint).await.unwrap_or_else(|e| {
-        panic!("no engine or no docker CLI to test with, try `make e2e-setup`: {e}")
+        panic!("no engine or no docker CLI to test with, try `make setup`: {e}")
     });
     let (info, list) = tokio::join!(engine.info(), engine.containers(&[]));
     assert!(!info.unwrap().id.is_empty());

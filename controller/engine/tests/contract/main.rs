@@ -3,6 +3,7 @@
 //!
 //! The real half needs an engine at `/var/run/docker.sock` and the image `busybox:latest`; where
 //! they are missing it fails and says how to get them. It touches only objects of its own.
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 mod checks;
 mod place;

@@ -10,7 +10,7 @@ use locket_engine::fake::{App, ExecCall, Fake, FakeImage, Process};
 use locket_engine::{CreateContainer, Endpoint, Engine, ExecSpec};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-pub const IMAGE: &str = "busybox:latest";
+pub const IMAGE: &str = "locket-test/busybox:latest";
 pub const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\n";
 const SOCKET: &str = "/var/run/docker.sock";
 
@@ -44,10 +44,10 @@ impl Place {
         let engine = Engine::connect(Endpoint::Unix(SOCKET.into()))
             .await
             .unwrap_or_else(|e| {
-                panic!("no engine to test with at {SOCKET}, try `make e2e-setup`: {e}")
+                panic!("no engine to test with at {SOCKET}, try `make setup`: {e}")
             });
         let image = engine.image(IMAGE).await.unwrap();
-        assert!(image.is_some(), "no image {IMAGE}, try `make e2e-setup`");
+        assert!(image.is_some(), "no image {IMAGE}, try `make setup`");
         let place = Place {
             engine,
             prefix: format!("leng-{}", check.replace('_', "-")),
