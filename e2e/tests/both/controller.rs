@@ -99,6 +99,10 @@ pub fn a_controller_that_comes_later_changes_nothing<W: World>() {
 }
 
 /// As above, once after each of these numbers of calls to the engine, which only the fake one can count.
+#[allow(
+    dead_code,
+    reason = "this module is part of two programs; the real engine's does not call it"
+)]
 pub fn killed_after_calls<W: World>(calls: impl Iterator<Item = usize>, wait: impl Fn(&W, usize)) {
     let mut w = up::<W>("calls", true);
     for (round, calls) in calls.enumerate() {
