@@ -277,4 +277,26 @@ services:
                 && missing(&config, &spec, &used).unwrap().is_empty()
         );
     }
+
+    #[test]
+    fn a_grant_for_files_needs_a_directory_of_the_host() {
+        let none = HostConfig::default();
+        let rooted = "sources: { file: { type: file, root: /srv } }\n";
+        let rooted = HostConfig::parse("locket.yaml", rooted).unwrap();
+        let text = "name: shop\nx-locket: { secrets: { f: \"file:db/password\" } }\n\
+                    services: { app: { image: x, x-locket: [f] } }\n";
+        let read_template = |_: &str| Err("none".to_owned());
+        let input = ModelInput {
+            model_yaml: text,
+            sources: &[("compose.yaml".to_owned(), text.to_owned())],
+            working_dir: "/srv/shop",
+            read_template: &read_template,
+        };
+        let (spec, problems) = compile(&input);
+        let spec = spec.unwrap_or_else(|| panic!("{problems:?}"));
+        let used = project::references(&resolve(&spec).0);
+        let told = |config| rootless(config, &spec, &used).unwrap();
+        assert_eq!(told(&none), ["file".to_owned()].into());
+        assert!(told(&rooted).is_empty());
+    }
 }
