@@ -3,6 +3,9 @@
 //! Start with [`Project::pass`](project::Project::pass): it is the list of what a pass does. [`service`] is everything that can
 //! be asked, [`process`] the long-running controller that turns events into passes, [`access`] the way in for commands.
 
+#![deny(missing_docs)]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
+
 pub mod access;
 mod api;
 mod background;
