@@ -28,7 +28,7 @@ pub struct SetArgs {
     /// A file that holds the value; `-` is standard input
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
-    /// Take an empty value for one; else it is what a command that has failed leaves
+    /// Set it even if the value is empty
     #[arg(long)]
     allow_empty: bool,
 }
