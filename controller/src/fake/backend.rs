@@ -1,6 +1,6 @@
 //! A backend in memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use futures_util::FutureExt as _;
@@ -20,6 +20,7 @@ pub struct Backend {
     secrets: Mutex<BTreeMap<String, (u64, Vec<u8>)>>,
     down: Mutex<Option<ErrorKind>>,
     fetches: Mutex<usize>,
+    asked_for: Mutex<BTreeSet<ProjectName>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -42,6 +43,11 @@ impl Backend {
     /// How often it was asked for values.
     pub fn fetched(&self) -> usize {
         *lock(&self.fetches)
+    }
+
+    /// The projects in whose name it was opened.
+    pub fn asked_for(&self) -> BTreeSet<ProjectName> {
+        lock(&self.asked_for).clone()
     }
 
     fn one(&self, reference: &SecretRef) -> Result<(u64, Vec<u8>), Error> {
@@ -90,10 +96,11 @@ pub(super) struct Opener(pub(super) Arc<Backend>);
 impl OpenStore for Opener {
     fn open(
         &self,
-        _: &ProjectName,
+        project: &ProjectName,
         _: &SourceName,
         _: &SourceSpec,
     ) -> Result<Arc<dyn SecretStore>, Error> {
+        lock(&self.0.asked_for).insert(project.clone());
         Ok(Arc::new(Opened(Arc::clone(&self.0))))
     }
 }

@@ -253,3 +253,31 @@ async fn a_project_that_is_removed_without_a_word_is_released_too() {
         })
         .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_written_in_a_project_volume_makes_nobody_another_project() {
+    let mut world = up().await;
+    world.kill_controller().await;
+    // Any container of the project may mount the volume and write there.
+    let volume = world.fake.volume_dir("shop_locket").unwrap();
+    let mut todo = vec![volume];
+    let mut forged = 0;
+    while let Some(it) = todo.pop() {
+        if it.is_dir() {
+            todo.extend(std::fs::read_dir(it).unwrap().map(|e| e.unwrap().path()));
+        } else if it.ends_with("spec.json") {
+            let text = std::fs::read_to_string(&it).unwrap();
+            assert!(text.contains("\"project\":\"shop\""), "{text}");
+            let text = text.replace("\"project\":\"shop\"", "\"project\":\"bank\"");
+            std::fs::write(&it, text).unwrap();
+            forged += 1;
+        }
+    }
+    assert_eq!(forged, 1);
+    world.start_controller().await;
+    world.backend.set("key", "two");
+    world
+        .until("the value arrives", async |w| w.has("api", "key") == "two")
+        .await;
+    assert_eq!(world.backend.asked_for(), ["shop".into()].into());
+}
