@@ -5,7 +5,7 @@
 //!   bao: { type: openbao, url: "https://bao.internal:8200", auth: { token: { file: /etc/locket/token } } }
 //!   env: env                                  # without this, nobody reads the controller's environment
 //! defaults: { on_change: auto, settle: 2s, restart_every: 1m, refresh: 1m, backend_timeout: 10s, gate_timeout: 60s, quiet: 5s }
-//! limits: { value: 1MiB, cache: 16MiB, events: 1000 }
+//! limits: { value: 1MiB }
 //! grants:                                     # what the controller reads for whom
 //!   - project: shop                           # or "*"
 //!     references: ["bao:kv/shop/", "local:/smtp", "env:SHOP_*"]
@@ -73,19 +73,11 @@ impl Default for Timeouts {
 pub struct Limits {
     /// Bytes of one value; default 1 MiB.
     pub value: u64,
-    /// Bytes of all values that are kept between passes; default 16 MiB.
-    pub cache: u64,
-    /// Events of one project; default 1000.
-    pub events: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            value: 1 << 20,
-            cache: 16 << 20,
-            events: 1000,
-        }
+        Self { value: 1 << 20 }
     }
 }
 
@@ -150,13 +142,11 @@ impl HostConfig {
             };
         }
         if let Some(it) = root.get("limits") {
-            it.known(&["cache", "events", "value"]);
+            it.known(&["value"]);
             let or = |key: &str, usual| it.get(key).and_then(|n| size(&n)).unwrap_or(usual);
             let usual = Limits::default();
             out.limits = Limits {
                 value: or("value", usual.value),
-                cache: or("cache", usual.cache),
-                events: or("events", usual.events),
             };
         }
         out.grants = root
@@ -232,7 +222,7 @@ impl HostConfig {
     }
 }
 
-/// A number of bytes, or of things: `1000`, `64KiB`, `16MiB`.
+/// A number of bytes: `1000`, `64KiB`, `16MiB`.
 fn size(at: &Cursor<'_>) -> Option<u64> {
     let found = match &at.node.value {
         Value::Int(n) => u64::try_from(*n).ok(),

@@ -10,7 +10,7 @@ sources:
   env: env
   files: { type: file, root: /srv/secrets }
 defaults: { on_change: restart, settle: 5s, refresh: 30s, backend_timeout: 3s, quiet: 1s }
-limits: { value: 64KiB, cache: 1MiB, events: 10 }
+limits: { value: 64KiB }
 grants:
   - project: shop
     references: ["bao:kv/shop/", "local:/smtp", "env:SHOP_*", "bao:kv/one#a", "op://Shop/"]
@@ -70,14 +70,7 @@ fn everything_can_be_said() {
             quiet: Duration::from_secs(1)
         }
     );
-    assert_eq!(
-        it.limits,
-        Limits {
-            value: 64 << 10,
-            cache: 1 << 20,
-            events: 10
-        }
-    );
+    assert_eq!(it.limits, Limits { value: 64 << 10 });
     let project = Defaults {
         settle: Some(Duration::ZERO),
         ..Defaults::default()
@@ -456,7 +449,7 @@ fn what_is_wrong_is_told_at_once() {
 sources:
   a: { type: openbao, auth: { token: hunter2 }, ca: own.pem }
 defaults: { on_chnage: auto, quiet: soon, settle: 5 }
-limits: { value: 1GB, events: -1, size: 1 }
+limits: { value: 1GB, events: 5 }
 grants:
   - sources: [a]
   - project: p
@@ -516,26 +509,18 @@ grants:
         error[L005 invalid-value]: `1GB` is not a size
          --> locket.yaml:5:18
           |
-        5 | limits: { value: 1GB, events: -1, size: 1 }
+        5 | limits: { value: 1GB, events: 5 }
           |                  ^^^
           |
           = help: write a number, or one with `KiB` or `MiB`
 
-        error[L005 invalid-value]: `-1` is not a size
-         --> locket.yaml:5:31
+        error[L003 unknown-key]: `limits` has no key `events`
+         --> locket.yaml:5:23
           |
-        5 | limits: { value: 1GB, events: -1, size: 1 }
-          |                               ^^
+        5 | limits: { value: 1GB, events: 5 }
+          |                       ^^^^^^
           |
-          = help: write a number, or one with `KiB` or `MiB`
-
-        error[L003 unknown-key]: `limits` has no key `size`
-         --> locket.yaml:5:35
-          |
-        5 | limits: { value: 1GB, events: -1, size: 1 }
-          |                                   ^^^^
-          |
-          = help: there is cache, events, value
+          = help: there is value
 
         error[L006 missing-key]: an entry of `grants` has no `project`
          --> locket.yaml:7:5

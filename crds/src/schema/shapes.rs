@@ -332,7 +332,7 @@ struct HostDefaults {
     restart_every: Option<Duration>,
     /// How often sources are asked for changes; default `60s`.
     refresh: Option<Duration>,
-    /// One call of a backend; default `10s`.
+    /// One batch of questions to a backend, for sources that do not say; default `10s`.
     backend_timeout: Option<Duration>,
     /// The gate of `docker compose up`; default `60s`.
     gate_timeout: Option<Duration>,
@@ -346,10 +346,6 @@ struct HostDefaults {
 struct Limits {
     /// Bytes of one value; default `1MiB`.
     value: Option<Size>,
-    /// Bytes of all values that are kept between passes; default `16MiB`.
-    cache: Option<Size>,
-    /// Events of one project; default 1000.
-    events: Option<Size>,
 }
 
 /// A number, or one with `KiB` or `MiB`.

@@ -102,7 +102,7 @@ fn the_schema_refuses_what_the_reader_refuses() {
 #[test]
 fn the_schema_of_locket_yaml_agrees_with_its_reader() {
     let schema = config();
-    let good = "sources: { env: env }\ndefaults: { on_change: none, quiet: 1s }\nlimits: { value: 64KiB, events: 5 }\ngrants: [{ project: '*', references: ['bao:kv/'], sources: [a, { type: vault, url: 'https://x' }] }]";
+    let good = "sources: { env: env }\ndefaults: { on_change: none, quiet: 1s }\nlimits: { value: 64KiB }\ngrants: [{ project: '*', references: ['bao:kv/'], sources: [a, { type: vault, url: 'https://x' }] }]";
     assert!(takes(&schema, good));
     assert!(crate::config::HostConfig::parse("f", good).is_ok());
     for bad in [
