@@ -18,7 +18,7 @@ services:
 
 #[test]
 fn a_project_with_nothing_else_gets_its_variable_and_keeps_its_container() {
-    let mut p = Project::new("via-compose", COMPOSE);
+    let p = Project::new("via-compose", COMPOSE);
     // It is meant to be seen, in `inspect` and on the engine's disk, so it is no canary.
     p.locket(&["secret", "set", "key"]).stdin("plain").ok();
     p.locket(&["generate", "--check"]).ok();
@@ -30,7 +30,11 @@ fn a_project_with_nothing_else_gets_its_variable_and_keeps_its_container() {
     assert!(p.anchors().is_empty(), "there is nothing to keep mounted");
 
     p.compose(&["up", "-d"]).ok();
-    assert_eq!(p.container("api"), before, "an unchanged up changes nothing");
+    assert_eq!(
+        p.container("api"),
+        before,
+        "an unchanged up changes nothing"
+    );
 
     p.locket(&["secret", "set", "key"]).stdin("other").ok();
     p.compose(&["up", "-d"]).ok();
