@@ -130,7 +130,11 @@ mod tests {
             mode(&["probe", "1"]),
             Err("probe takes no arguments".into())
         );
-        for args in [&["signal"][..], &["signal", "KILL"], &["signal", "HUP", "1"]] {
+        for args in [
+            &["signal"][..],
+            &["signal", "KILL"],
+            &["signal", "HUP", "1"],
+        ] {
             assert!(mode(args).is_err(), "{args:?}");
         }
         assert_eq!(mode(&["--", "a\0b"]), Err("an argument holds a NUL".into()));

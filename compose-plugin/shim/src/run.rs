@@ -28,7 +28,10 @@ pub(crate) fn run(argv: Vec<OsString>) -> Result<u8, Failure> {
         Mode::Probe => probe(Path::new(INIT)),
         Mode::Signal(signal) => match send_to_init(signal) {
             Ok(()) => Ok(0),
-            Err(e) => Err(Failure::new(EXIT_UNKNOWN, format!("the signal cannot be sent: {e}"))),
+            Err(e) => Err(Failure::new(
+                EXIT_UNKNOWN,
+                format!("the signal cannot be sent: {e}"),
+            )),
         },
         Mode::WithEnv(command) => with_env(&command, &config?, &environ),
         Mode::Reap(command) => second_start(own_name, &command, &config?, &environ),
