@@ -270,7 +270,7 @@ impl Link {
             if !layers.iter().any(|l| l == host.binary.layer()) {
                 layers.insert(0, host.binary.layer().to_owned());
                 layers.truncate(LAYERS_KEPT);
-                write(&session, project, term, LAYERS, &layers).await?;
+                write(&session, project, term, LAYERS, &layers, true).await?;
             }
         }
         let key = match session.call(&Request::Key).await.map_err(lost)? {
@@ -350,6 +350,7 @@ impl Link {
             self.term().unwrap_or(0),
             SPEC,
             spec,
+            true,
         )
         .await
     }
@@ -364,17 +365,19 @@ impl Link {
             .unwrap_or_default())
     }
 
-    /// Writes down what the planner remembers.
+    /// Writes down what the planner remembers. What is not `durable` is lost with the machine, and with it every generation:
+    /// enough for what only a publish follows.
     ///
     /// # Errors
     /// When the lease is not ours any more, or the session is lost.
-    pub async fn write_memory(&self, memory: &Memory) -> Result<(), Error> {
+    pub async fn write_memory(&self, memory: &Memory, durable: bool) -> Result<(), Error> {
         write(
             &self.session,
             &self.project,
             self.term().unwrap_or(0),
             MEMORY,
             memory,
+            durable,
         )
         .await
     }
@@ -400,6 +403,7 @@ impl Link {
             self.term().unwrap_or(0),
             SWITCHES,
             switches,
+            true,
         )
         .await
     }
@@ -487,6 +491,7 @@ async fn write<T: Serialize>(
     term: u64,
     file: &'static str,
     it: &T,
+    durable: bool,
 ) -> Result<(), Error> {
     let bytes = serde_json::to_vec(it).map_err(|e| Error::State {
         project: project.clone(),
@@ -498,6 +503,7 @@ async fn write<T: Serialize>(
             name: file.to_owned(),
             term,
             bytes,
+            durable,
         })
         .await;
     answer.map(drop).map_err(|source| Error::Session {

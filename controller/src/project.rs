@@ -529,18 +529,16 @@ impl Project {
         let Some(link) = &self.link else {
             return Ok(());
         };
-        if self
-            .applied
-            .as_ref()
-            .is_none_or(|a| a.spec != spec || a.kept != kept)
-        {
-            let applied = Applied {
-                spec,
-                kept,
-                at: link.clock().await?.realtime,
-            };
-            link.write_spec(&applied).await?;
-            self.applied = Some(applied);
+        let unchanged = self.applied.as_ref().is_some_and(|a| a.spec == spec);
+        // Also when nothing has changed: `status` compares the time with the user's files.
+        let applied = Applied {
+            spec,
+            kept,
+            at: link.clock().await?.realtime,
+        };
+        link.write_spec(&applied).await?;
+        self.applied = Some(applied);
+        if !unchanged {
             self.compiled = None;
         }
         Ok(())
@@ -651,6 +649,7 @@ impl Project {
         };
         // Results are forgotten when what follows from them is written down; nothing may follow from them.
         let mut results = observed.results.len();
+        let durable = !delivers_only(&look.planned.now) || results > 0;
         for step in &look.planned.now {
             let hands = || Hands {
                 engine: shared.host.engine.clone(),
@@ -661,7 +660,7 @@ impl Project {
             };
             let failed = match &step.action {
                 Action::Remember => {
-                    link.write_memory(&look.planned.memory).await?;
+                    link.write_memory(&look.planned.memory, durable).await?;
                     self.memory = look.planned.memory.clone();
                     self.background.forget_results(std::mem::take(&mut results));
                     continue;
@@ -757,6 +756,9 @@ impl Project {
             }
         }
         self.background.forget_results(results);
+        if !durable {
+            link.write_memory(&self.memory, true).await?;
+        }
         let living = |id: &ContainerId| observed.containers.iter().any(|c| c.id == *id);
         self.background.retain(living);
         self.touched.retain(|id, _| living(id));
@@ -840,6 +842,19 @@ impl Project {
 fn images(containers: &[Arc<Container>]) -> BTreeMap<ServiceName, String> {
     let image = |it: &Arc<Container>| (observe::service_of(it), it.image_id.clone());
     containers.iter().map(image).collect()
+}
+
+/// True for a plan that remembers something and then does nothing but publish. What loses its memory, a machine that stops, loses
+/// the generation too, so this memory need not be on a disk before the bytes are readable: it is written again afterwards.
+fn delivers_only(steps: &[locket_core::Step]) -> bool {
+    let [first, rest @ ..] = steps else {
+        return false;
+    };
+    first.action == Action::Remember
+        && !rest.is_empty()
+        && rest
+            .iter()
+            .all(|it| matches!(it.action, Action::Publish { .. } | Action::Restore { .. }))
 }
 
 /// A refusal that another look can help against is no failure of the way in.

@@ -198,25 +198,46 @@ impl Project {
     /// # Errors
     /// `Invalid` for a name that is none, `Io`.
     pub fn state(&self, name: &str) -> Result<Option<Vec<u8>>, Refusal> {
-        let path = state_path(name)?;
-        let bytes = self
-            .read(&path)
-            .map_err(|e| Refusal::io("reading the state", &e))?;
-        Ok(bytes.map(|mut bytes| std::mem::take(&mut *bytes)))
+        let (path, soon) = (state_path(name)?, soon_path(name));
+        let read = || {
+            let durable = self.read(&path)?;
+            let soon = self.read(&soon)?;
+            let newer = soon.and_then(|it| newer(&it, durable.as_deref().map(Vec::as_slice)));
+            Ok(newer.or(durable.map(|mut bytes| std::mem::take(&mut *bytes))))
+        };
+        read().map_err(|e: io::Error| Refusal::io("reading the state", &e))
     }
 
-    /// Replaces a state file; it is on disk afterwards.
+    /// Replaces a state file. With `durable` it is on disk afterwards. Without, every reader has the new content from now on, but
+    /// it is lost with the machine, as all generations are: enough for what only a publish follows, and without its wait for a disk.
+    ///
+    /// # Crashes
+    /// What is not durable lies beside the file. It counts if it is whole and follows the very content that the file has,
+    /// so neither a torn one nor one that is left from before the last durable write is ever read.
     ///
     /// # Errors
     /// `Invalid` for a name that is none or too many bytes, `Io`, `NoSpace`.
-    pub fn write_state(&self, _: &Work, name: &str, bytes: &[u8]) -> Result<(), Refusal> {
-        let path = state_path(name)?;
+    pub fn write_state(
+        &self,
+        _: &Work,
+        name: &str,
+        bytes: &[u8],
+        durable: bool,
+    ) -> Result<(), Refusal> {
+        let (path, soon) = (state_path(name)?, soon_path(name));
         if bytes.len() > STATE_LIMIT {
             return Err(Refusal::invalid("the state is larger than 32 MiB"));
         }
         let write = || {
             self.root.ensure_durable_dir(STATE, 0o700)?;
-            self.root.replace(&path, bytes, 0o600, true)
+            if durable {
+                self.root.replace(&path, bytes, 0o600, true)?;
+                return self.root.remove(&soon);
+            }
+            let before = self.read(&path)?;
+            let before = before.as_deref().map(Vec::as_slice);
+            let all = [&link(before, bytes), bytes].concat();
+            self.root.replace(&soon, &all, 0o600, false)
         };
         write().map_err(|e: io::Error| Refusal::io("writing the state", &e))
     }
@@ -302,6 +323,26 @@ fn state_path(name: &str) -> Result<String, Refusal> {
             "{name:?} is no name for a state file"
         ))),
     }
+}
+
+/// No state name begins with a dot.
+fn soon_path(name: &str) -> String {
+    format!("{STATE}/.{name}.soon")
+}
+
+/// Ties content that is not durable to what it follows, and tells whether it is whole.
+fn link(before: Option<&[u8]>, bytes: &[u8]) -> [u8; 32] {
+    let mut digest = Sha256::new();
+    digest.update([u8::from(before.is_some())]);
+    digest.update(Sha256::digest(before.unwrap_or_default()));
+    digest.update(bytes);
+    digest.finalize().into()
+}
+
+/// The content of what lies beside a file, if it counts.
+fn newer(soon: &[u8], durable: Option<&[u8]>) -> Option<Vec<u8>> {
+    let (tie, bytes) = soon.split_first_chunk()?;
+    (*tie == link(durable, bytes)).then(|| bytes.to_vec())
 }
 
 /// The ending keeps a service's file apart from another's that is being written, `.NAME.n.new`.

@@ -305,10 +305,15 @@ impl Session {
                 Ok(Response::Key { key, new })
             }
             Request::ReadState { name } => Ok(Response::State(project.state(&name)?)),
-            Request::WriteState { name, term, bytes } => {
+            Request::WriteState {
+                name,
+                term,
+                bytes,
+                durable,
+            } => {
                 let work = project.work()?;
                 project.check(self.lease.as_ref(), term)?;
-                project.write_state(&work, &name, &bytes)?;
+                project.write_state(&work, &name, &bytes, durable)?;
                 Ok(Response::Done)
             }
             Request::InstallShim { bytes, sha256 } => {

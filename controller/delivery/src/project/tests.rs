@@ -49,7 +49,7 @@ fn state_is_read_as_it_was_written_last() {
     assert_eq!(project.state("spec.json").unwrap(), None);
     for content in [&b"one"[..], b"", b"three"] {
         project
-            .write_state(&project.work().unwrap(), "spec.json", content)
+            .write_state(&project.work().unwrap(), "spec.json", content, true)
             .unwrap();
         assert_eq!(
             project.state("spec.json").unwrap().as_deref(),
@@ -69,7 +69,7 @@ fn state_is_read_as_it_was_written_last() {
     }
     let large = vec![0; STATE_LIMIT + 1];
     let refused = project
-        .write_state(&project.work().unwrap(), "x", &large)
+        .write_state(&project.work().unwrap(), "x", &large, true)
         .unwrap_err();
     assert_eq!(refused.kind, RefusalKind::Invalid);
 }
@@ -79,21 +79,77 @@ fn a_crash_at_any_step_leaves_the_old_state_or_the_new_and_the_key_as_it_was() {
     for steps in 0.. {
         let (_dir, project) = project();
         let work = project.work().unwrap();
-        project.write_state(&work, "s", b"old").unwrap();
+        project.write_state(&work, "s", b"old", true).unwrap();
         let (made, stopped) = fault::after(steps, || project.key(&work));
         let at_crash = made.ok().map(|(key, _)| *key.0);
         let (key, _) = project.key(&work).unwrap();
         assert!(at_crash.is_none_or(|k| *key.0 == k), "{steps}");
         let (written, stopped_too) =
-            fault::after(steps, || project.write_state(&work, "s", b"new"));
+            fault::after(steps, || project.write_state(&work, "s", b"new", true));
         let state = project.state("s").unwrap().unwrap();
         assert!(
             state == b"new" || (written.is_err() && state == b"old"),
             "{steps}"
         );
-        project.write_state(&work, "s", b"newer").unwrap();
+        project.write_state(&work, "s", b"newer", true).unwrap();
         assert_eq!(project.state("s").unwrap().unwrap(), b"newer");
         if !stopped && !stopped_too {
+            break;
+        }
+    }
+}
+
+#[test]
+fn state_that_is_not_durable_is_read_until_a_durable_one_follows() {
+    let (dir, project) = project();
+    let work = project.work().unwrap();
+    let write = |bytes: &[u8], durable| project.write_state(&work, "s", bytes, durable).unwrap();
+    let read = || project.state("s").unwrap();
+    let soon = dir.path().join("state/.s.soon");
+    write(b"1", false);
+    assert_eq!(read().as_deref(), Some(&b"1"[..]), "there is none before");
+    write(b"2", true);
+    assert!(!soon.exists());
+    write(b"3", false);
+    write(b"4", false);
+    assert_eq!(read().as_deref(), Some(&b"4"[..]));
+    let left = std::fs::read(&soon).unwrap();
+    // What a machine that stopped may leave of it.
+    for length in 0..left.len() {
+        std::fs::write(&soon, &left[..length]).unwrap();
+        assert_eq!(read().as_deref(), Some(&b"2"[..]), "{length}");
+    }
+    write(b"5", true);
+    std::fs::write(&soon, &left).unwrap();
+    assert_eq!(
+        read().as_deref(),
+        Some(&b"5"[..]),
+        "it follows an older one"
+    );
+}
+
+#[test]
+fn a_crash_at_any_step_leaves_state_that_was_written_or_is_being_written() {
+    for steps in 0.. {
+        let (_dir, project) = project();
+        let work = project.work().unwrap();
+        project.write_state(&work, "s", b"1", true).unwrap();
+        let mut last = 1;
+        let (done, stopped) = fault::after(steps, || {
+            for (n, durable) in [(2, false), (3, false), (4, true), (5, false), (6, true)] {
+                let bytes = n.to_string();
+                project.write_state(&work, "s", bytes.as_bytes(), durable)?;
+                last = n;
+            }
+            Ok::<_, Refusal>(())
+        });
+        let state = project.state("s").unwrap().unwrap();
+        let state: u8 = std::str::from_utf8(&state).unwrap().parse().unwrap();
+        assert!(
+            state == last || (done.is_err() && state == last + 1),
+            "{steps}: {state} after {last}"
+        );
+        if !stopped {
             break;
         }
     }

@@ -81,7 +81,7 @@ pub enum Request {
         /// Its name: see [`crate::layout::is_state_name`].
         name: String,
     },
-    /// Replace a state file; on disk when answered.
+    /// Replace a state file.
     WriteState {
         /// Its name.
         name: String,
@@ -89,6 +89,8 @@ pub enum Request {
         term: u64,
         /// Its new content.
         bytes: Vec<u8>,
+        /// On disk when answered. If not, it is lost with the machine, as every generation is: for what only a publish follows.
+        durable: bool,
     },
     /// Replace the shim program; used from the next start of each container on.
     InstallShim {
@@ -150,10 +152,11 @@ impl Request {
             },
             11 => Self::Key,
             12 => Self::ReadState { name: s.str()? },
-            13 => Self::WriteState {
+            tag @ (13 | 17) => Self::WriteState {
                 name: s.str()?,
                 term: s.u64()?,
                 bytes: s.bytes()?.to_vec(),
+                durable: tag == 13,
             },
             14 => Self::InstallShim {
                 bytes: s.bytes()?.to_vec(),
@@ -237,8 +240,13 @@ impl Encode for Request {
                 out.u8(12);
                 out.str(name);
             }
-            Self::WriteState { name, term, bytes } => {
-                out.u8(13);
+            Self::WriteState {
+                name,
+                term,
+                bytes,
+                durable,
+            } => {
+                out.u8(if *durable { 13 } else { 17 });
                 out.str(name);
                 out.u64(*term);
                 out.bytes(bytes);

@@ -63,10 +63,13 @@ fn request() -> impl Strategy<Value = Request> {
         (text(), any::<u64>()).prop_map(|(service, term)| Request::Clear { service, term }),
         only(|| Request::Key),
         text().prop_map(|name| Request::ReadState { name }),
-        (text(), any::<u64>(), bytes()).prop_map(|(name, term, bytes)| Request::WriteState {
-            name,
-            term,
-            bytes
+        (text(), any::<u64>(), bytes(), any::<bool>()).prop_map(|(name, term, bytes, durable)| {
+            Request::WriteState {
+                name,
+                term,
+                bytes,
+                durable,
+            }
         }),
         (bytes(), any::<[u8; 32]>())
             .prop_map(|(bytes, sha256)| Request::InstallShim { bytes, sha256 }),

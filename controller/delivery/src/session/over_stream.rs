@@ -40,6 +40,7 @@ fn a_session_over_a_stream_ends_with_its_input_and_gives_the_lease_back() {
         name: "big".into(),
         term: 1,
         bytes: bytes.clone(),
+        durable: true,
     };
     assert_eq!(call(&mut stream, &write), Response::Done);
     let read = Request::ReadState { name: "big".into() };

@@ -245,6 +245,7 @@ fn whoever_writes_needs_the_lease() {
             name: "spec.json".into(),
             term: 0,
             bytes: vec![],
+            durable: true,
         },
     ] {
         assert_eq!(client.refusal(&request), RefusalKind::OldTerm);
@@ -295,6 +296,7 @@ fn what_makes_no_sense_is_refused_and_the_session_goes_on() {
                 name: ".x".into(),
                 term: 1,
                 bytes: vec![],
+                durable: true,
             },
             RefusalKind::Invalid,
         ),
