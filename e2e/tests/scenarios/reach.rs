@@ -166,7 +166,7 @@ fn files_and_env_reach_every_kind_of_container() {
 
 fn child_env(it: &Container, variable: &str) -> Option<Vec<u8>> {
     let script = format!(
-        "for p in $(pgrep sleep); do tr '\\0' '\\n' </proc/$p/environ | grep -q ^{variable}= && cat /proc/$p/environ && break; done"
+        "for p in $(pidof sleep); do tr '\\0' '\\n' </proc/$p/environ | grep -q ^{variable}= && cat /proc/$p/environ && break; done"
     );
     let all = it.exec(&["sh", "-c", &script]).says_values().any().stdout;
     let prefix = format!("{variable}=");

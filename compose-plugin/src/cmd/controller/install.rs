@@ -57,7 +57,14 @@ pub async fn install(args: InstallArgs, cx: &Context) -> Result<ExitCode> {
     let endpoint = cx.endpoint()?;
     let store = cx.store().await?;
     let config = configure(args.config.as_deref(), &store, cx).await?;
-    let needs = needs(&config, &endpoint, &info, args.socket)?;
+    let is_there = |root: &str| Path::new(root).is_dir();
+    for gone in roots(&config).filter(|root| !is_there(root)) {
+        cx.term.warn(format_args!(
+            "the folder {} of a `file` source is not here, so it is not mounted",
+            lines(gone)
+        ));
+    }
+    let needs = needs(&config, &endpoint, &info, args.socket, is_there)?;
     let image = host
         .ensure_image()
         .await
@@ -162,17 +169,25 @@ fn variable(source: &SourceSpec) -> Option<&str> {
     }
 }
 
+/// Folders of `file` sources.
+fn roots(config: &HostConfig) -> impl Iterator<Item = &String> {
+    all_sources(config)
+        .filter(|s| s.kind == "file")
+        .filter_map(|s| s.root.as_ref())
+}
+
 fn needs(
     config: &HostConfig,
     endpoint: &Endpoint,
     info: &EngineInfo,
     socket: Option<String>,
+    is_there: impl Fn(&str) -> bool,
 ) -> Result<Needs> {
-    let roots: Vec<&String> = all_sources(config)
-        .filter(|s| s.kind == "file")
-        .filter_map(|s| s.root.as_ref())
-        .collect();
     let local = matches!(endpoint, Endpoint::Unix(_));
+    // The engine refuses to mount a folder that was granted once and is gone.
+    let roots: Vec<&String> = roots(config)
+        .filter(|root| !local || is_there(root))
+        .collect();
     if let Some(root) = roots.first().filter(|_| !local) {
         let e = CommandError::user(format!(
             "the engine is on another machine, so its controller cannot see {root}"
@@ -308,31 +323,31 @@ mod tests {
         let there = Endpoint::DialStdio {
             command: vec!["docker".into()],
         };
-        let it = needs(&config, &here, &info(true), None).unwrap();
+        let it = needs(&config, &here, &info(true), None, |_| true).unwrap();
         assert_eq!(it.socket, "/run/user/7/docker.sock");
         assert!(it.foreign_files && it.read.contains(&"/srv/secrets".to_owned()));
         assert!(
-            needs(&config, &there, &info(false), None)
+            needs(&config, &there, &info(false), None, |_| true)
                 .unwrap_err()
                 .message
                 .contains("/srv/secrets")
         );
         let none = HostConfig::default();
         assert_eq!(
-            needs(&none, &there, &info(false), None).unwrap(),
+            needs(&none, &there, &info(false), None, |_| true).unwrap(),
             Needs {
                 socket: DEFAULT_SOCKET.into(),
                 ..Needs::default()
             }
         );
         assert!(
-            needs(&none, &there, &info(true), None)
+            needs(&none, &there, &info(true), None, |_| true)
                 .unwrap_err()
                 .message
                 .contains("rootless")
         );
         assert_eq!(
-            needs(&none, &there, &info(true), Some("/x".into()))
+            needs(&none, &there, &info(true), Some("/x".into()), |_| true)
                 .unwrap()
                 .socket,
             "/x"
