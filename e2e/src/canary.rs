@@ -15,6 +15,8 @@ use memchr::memmem::Finder;
 
 /// Shorter needles would be found by chance.
 const LEAST: usize = 8;
+/// Bytes of a form that are looked for: whatever holds all of a large value holds its beginning.
+const MOST: usize = 1024;
 /// Bytes of a file that are looked at in one go.
 const CHUNK: usize = 8 << 20;
 
@@ -50,7 +52,8 @@ impl Default for Canaries {
 impl Canaries {
     /// Adds a value under a name.
     pub fn add(&mut self, name: &str, value: &[u8]) {
-        for (form, needle) in forms(value) {
+        for (form, mut needle) in forms(value) {
+            needle.truncate(MOST);
             if needle.len() >= LEAST {
                 self.longest = self.longest.max(needle.len());
                 let what = (name.to_owned(), form.to_owned());
