@@ -449,10 +449,14 @@ async fn install_shim(host: &Host, session: &Session, project: &ProjectName) -> 
         source,
     })?;
     let install = Request::InstallShim {
-        bytes: bytes.to_vec(),
+        bytes: bytes.into(),
         sha256,
     };
-    session.call(&install).await.map(drop).map_err(lost)
+    let answer = session.call(&install).await;
+    drop(install);
+    // The program was in memory, in frames as well: a controller would weigh twice as much from its first project on.
+    locket_delivery::session::return_memory();
+    answer.map(drop).map_err(lost)
 }
 
 async fn read<T: DeserializeOwned>(

@@ -138,8 +138,8 @@ pub fn serve(roots: &Roots, input: impl AsFd, output: impl AsFd) -> Result<(), E
     Ok(())
 }
 
-/// Gives freed memory back: one large message in the life of an anchor must not be what it weighs from then on.
-fn return_memory() {
+/// Gives freed memory back: one large message in the life of a process must not be what it weighs from then on.
+pub fn return_memory() {
     #[cfg(target_env = "gnu")]
     // SAFETY: no argument but a number, no precondition; glibc locks its own arenas.
     unsafe {

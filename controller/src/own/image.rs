@@ -4,7 +4,7 @@
 //! Importing the same program twice gives two image ids and one layer digest.
 
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{Read, Write};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -67,6 +67,37 @@ impl Program {
     }
 }
 
+impl Program {
+    fn size(&self) -> std::io::Result<u64> {
+        match self {
+            Self::Memory(bytes) => Ok(bytes.len() as u64),
+            Self::File(file) => Ok(file.metadata()?.len()),
+        }
+    }
+
+    /// From its beginning, whoever else reads it.
+    fn stream(&self) -> Box<dyn Read + '_> {
+        match self {
+            Self::Memory(bytes) => Box::new(&bytes[..]),
+            Self::File(file) => Box::new(FromStart { file, at: 0 }),
+        }
+    }
+}
+
+/// Reads a file with an offset of its own.
+struct FromStart<'a> {
+    file: &'a File,
+    at: u64,
+}
+
+impl Read for FromStart<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let n = self.file.read_at(buffer, self.at)?;
+        self.at += n as u64;
+        Ok(n)
+    }
+}
+
 impl Binary {
     /// Takes a static ELF program, as an open file.
     ///
@@ -104,7 +135,11 @@ impl Binary {
 
     /// SHA-256 of the program. Of a file that cannot be read any more: nothing's, and whoever goes on to read it is told.
     pub fn sha256(&self) -> [u8; 32] {
-        let digest = || self.read().map_or([0; 32], |it| Sha256::digest(&it).into());
+        let digest = || {
+            let mut digest = Sha256::new();
+            let copied = std::io::copy(&mut self.program.stream(), &mut digest);
+            copied.map_or([0; 32], |_| digest.finalize().into())
+        };
         *self.sha256.get_or_init(digest)
     }
 
@@ -112,8 +147,8 @@ impl Binary {
     /// be read: then nothing on the engine is taken for ours.
     pub fn layer(&self) -> &str {
         let digest = || {
-            let archive = self.read().ok().and_then(|it| archive(&it).ok());
-            let digest = archive.map_or_else(String::new, |it| hex(&Sha256::digest(&it)));
+            let archive = archive(&self.program, Sha256::new());
+            let digest = archive.map_or_else(|_| String::new(), |it| hex(&it.finalize()));
             format!("sha256:{digest}")
         };
         self.layer.get_or_init(digest)
@@ -138,9 +173,12 @@ impl Binary {
             });
         }
         let entrypoint = format!("ENTRYPOINT [\"{PROGRAM}\"]");
+        let size = self.program.size().map_err(unreadable)?;
+        // With headers and padding.
+        let room = Vec::with_capacity(usize::try_from(size).unwrap_or(0) + 4096);
         engine
             .import_image(
-                archive(&self.read().map_err(unreadable)?)?.into(),
+                archive(&self.program, room)?.into(),
                 tag,
                 &[&entrypoint, "LABEL org.opencontainers.image.title=locket"],
             )
@@ -158,18 +196,18 @@ fn unreadable(e: std::io::Error) -> Error {
     Error::Binary(format!("it cannot be read: {e}"))
 }
 
-/// The archive of the image's only layer. Everything in it is fixed but the program.
-fn archive(program: &[u8]) -> Result<Vec<u8>, Error> {
-    let mut tar = tar::Builder::new(Vec::with_capacity(program.len() + 4096));
+/// Writes the archive of the image's only layer. Everything in it is fixed but the program.
+fn archive<W: Write>(program: &Program, to: W) -> Result<W, Error> {
+    let mut tar = tar::Builder::new(to);
     let mut header = tar::Header::new_ustar();
-    header.set_size(program.len() as u64);
+    header.set_size(program.size().map_err(unreadable)?);
     header.set_mode(0o755);
     header.set_uid(0);
     header.set_gid(0);
     header.set_mtime(0);
     let name = PROGRAM.trim_start_matches('/');
     let written = tar
-        .append_data(&mut header, Path::new(name), program)
+        .append_data(&mut header, Path::new(name), program.stream())
         .and_then(|()| tar.into_inner());
     written.map_err(|e| Error::Binary(format!("its archive cannot be made: {e}")))
 }
