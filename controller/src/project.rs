@@ -265,13 +265,23 @@ impl Project {
     async fn try_pass(&mut self, shared: &Shared, mode: Mode) -> Result<Passed, Error> {
         let now = Instant::now();
         self.take_hints(now);
-        let containers =
-            observe::containers(&shared.host.engine, &shared.cache, &self.name).await?;
+        // Neither list needs the other, and an engine takes its time for each.
+        let volumes = async {
+            match &self.link {
+                Some(_) => Some(anchor::Volumes::find(&shared.host.engine, &self.name).await),
+                None => None,
+            }
+        };
+        let (containers, volumes) = tokio::join!(
+            observe::containers(&shared.host.engine, &shared.cache, &self.name),
+            volumes
+        );
+        let containers = containers?;
         if mode != Mode::Look && !self.is_wanted(shared, &containers, now).await? {
             return Ok(Passed::Absent);
         }
         // Load.
-        match self.open_link(shared, mode).await {
+        match self.open_link(shared, mode, volumes).await {
             Err(Error::Link(link::Error::Busy { holder, .. })) => return Ok(Passed::Held(holder)),
             other => other?,
         }
@@ -311,19 +321,21 @@ impl Project {
             paused: self.switches.paused || shared.draining.load(Relaxed),
             ..Observed::default()
         };
-        let logs = self
-            .look_at_volumes(&compiled, &containers, &mut observed, now)
-            .await?;
         // Probe.
         let wanted = compiled.references();
         self.tracker.retain(&wanted);
         let usual = Duration::from_secs(60);
         let refresh = |r: &SecretRef| compiled.refresh.get(r).copied().unwrap_or(usual);
         let due = self.tracker.due(&wanted, now, refresh);
-        if !due.is_empty() {
-            let answers = shared.sources.versions(&applied.spec, due).await;
+        let asks = !due.is_empty();
+        let (logs, answers) = tokio::join!(
+            self.look_at_volumes(&compiled, &containers, &mut observed, now),
+            shared.sources.versions(&applied.spec, due)
+        );
+        if asks {
             self.tracker.record(answers, now, refresh);
         }
+        let logs = logs?;
         if std::mem::take(&mut self.retry) {
             self.workbench.clear();
             // Written down with the next change; a crash before that costs the user one more word.
@@ -473,15 +485,23 @@ impl Project {
     }
 
     /// Opens the way in where there is none, or where it does not lead to all volumes any more.
-    async fn open_link(&mut self, shared: &Shared, mode: Mode) -> Result<(), Error> {
+    /// `seen` are its volumes as this pass has seen them; they are looked for if it has not.
+    async fn open_link(
+        &mut self,
+        shared: &Shared,
+        mode: Mode,
+        seen: Option<Result<Option<anchor::Volumes>, crate::own::Error>>,
+    ) -> Result<(), Error> {
         if let Some(link) = &self.link {
             let own = |source| link::Error::Own {
                 project: self.name.clone(),
                 source,
             };
-            let volumes = anchor::Volumes::find(&shared.host.engine, &self.name)
-                .await
-                .map_err(own)?;
+            let volumes = match seen {
+                Some(seen) => seen,
+                None => anchor::Volumes::find(&shared.host.engine, &self.name).await,
+            };
+            let volumes = volumes.map_err(own)?;
             if !link.session.is_lost() && volumes.as_ref() == Some(&link.volumes) {
                 if mode == Mode::Look {
                     // Somebody else writes.
@@ -591,7 +611,7 @@ impl Project {
     /// # Errors
     /// When the engine refuses.
     pub async fn enter(&mut self, shared: &Shared) -> Result<Option<Lease>, Error> {
-        self.open_link(shared, Mode::Act).await?;
+        self.open_link(shared, Mode::Act, None).await?;
         let lease = self.link.as_ref().map(|l| l.lease.clone());
         if matches!(lease, Some(Lease::Held(_))) {
             self.link = None;
