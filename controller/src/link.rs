@@ -315,20 +315,40 @@ impl Link {
     /// # Errors
     /// When it refuses or is lost.
     pub async fn call(&self, request: &Request) -> Result<Response, Error> {
-        self.session
-            .call(request)
-            .await
-            .map_err(|source| Error::Session {
-                project: self.project.clone(),
-                source,
-            })
+        let answer = self.session.call(request).await;
+        answer.map_err(|source| self.lost(source))
+    }
+
+    /// Asks many things with one way there and back; gives the requests back with one answer to each that was tried. Only the
+    /// last answer can be a refusal.
+    ///
+    /// # Errors
+    /// When the session is lost.
+    pub async fn batch(
+        &self,
+        requests: Vec<Request>,
+    ) -> Result<(Vec<Request>, Vec<Response>), Error> {
+        let batch = Request::Batch(requests);
+        let answer = self.call(&batch).await?;
+        match (batch, answer) {
+            (Request::Batch(requests), Response::Batch(answers))
+                if (1..=requests.len()).contains(&answers.len()) =>
+            {
+                Ok((requests, answers))
+            }
+            _ => Err(self.nonsense("something else than a batch")),
+        }
+    }
+
+    pub(crate) fn lost(&self, source: session::Error) -> Error {
+        Error::Session {
+            project: self.project.clone(),
+            source,
+        }
     }
 
     pub(crate) fn nonsense(&self, what: &'static str) -> Error {
-        Error::Session {
-            project: self.project.clone(),
-            source: session::Error::Nonsense(what),
-        }
+        self.lost(session::Error::Nonsense(what))
     }
 
     /// What was applied last; `None` when nothing was.
@@ -371,15 +391,17 @@ impl Link {
     /// # Errors
     /// When the lease is not ours any more, or the session is lost.
     pub async fn write_memory(&self, memory: &Memory, durable: bool) -> Result<(), Error> {
-        write(
-            &self.session,
-            &self.project,
-            self.term().unwrap_or(0),
-            MEMORY,
-            memory,
-            durable,
-        )
-        .await
+        let request = self.memory_request(memory, durable)?;
+        self.call(&request).await.map(drop)
+    }
+
+    /// The request that [`Link::write_memory`] sends, to send it with others.
+    ///
+    /// # Errors
+    /// When it cannot be written as text.
+    pub fn memory_request(&self, memory: &Memory, durable: bool) -> Result<Request, Error> {
+        let term = self.term().unwrap_or(0);
+        state_request(&self.project, term, MEMORY, memory, durable)
     }
 
     /// What people have switched.
@@ -497,21 +519,30 @@ async fn write<T: Serialize>(
     it: &T,
     durable: bool,
 ) -> Result<(), Error> {
+    let request = state_request(project, term, file, it, durable)?;
+    let answer = session.call(&request).await;
+    answer.map(drop).map_err(|source| Error::Session {
+        project: project.clone(),
+        source,
+    })
+}
+
+fn state_request<T: Serialize>(
+    project: &ProjectName,
+    term: u64,
+    file: &'static str,
+    it: &T,
+    durable: bool,
+) -> Result<Request, Error> {
     let bytes = serde_json::to_vec(it).map_err(|e| Error::State {
         project: project.clone(),
         file,
         why: e.to_string(),
     })?;
-    let answer = session
-        .call(&Request::WriteState {
-            name: file.to_owned(),
-            term,
-            bytes,
-            durable,
-        })
-        .await;
-    answer.map(drop).map_err(|source| Error::Session {
-        project: project.clone(),
-        source,
+    Ok(Request::WriteState {
+        name: file.to_owned(),
+        term,
+        bytes,
+        durable,
     })
 }

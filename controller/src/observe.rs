@@ -11,6 +11,7 @@ use locket_core::{
 use locket_crds::id::{Fingerprint, ProjectName, ServiceName};
 use locket_crds::item::{Item, Target};
 use locket_crds::spec::Owner;
+use locket_delivery::clock::Stamp;
 use locket_delivery::layout::SHIM_PATH;
 use locket_delivery::log::Entry;
 use locket_delivery::protocol::{Request, Response, Verdict};
@@ -18,6 +19,7 @@ use locket_engine::{Container, ContainerSummary, Engine, InspectCache, Status};
 
 use crate::link::{self, Link};
 use crate::own::anchor::{COMPOSE_PROJECT, Volumes};
+use crate::session;
 
 /// Compose's label with the service of a container.
 const SERVICE: &str = "com.docker.compose.service";
@@ -111,32 +113,57 @@ pub fn container(it: &Container, volumes: Option<&Volumes>) -> ObservedContainer
     }
 }
 
-/// The log of a service, read anew with the present key where it was made with another.
+/// The logs of these services, and the time on the engine's machine when all of them had been read.
 ///
 /// # Errors
 /// When the session refuses or is lost.
-pub async fn log(link: &Link, service: &ServiceName) -> Result<Vec<Entry>, link::Error> {
-    for _ in 0..2 {
-        match link
-            .call(&Request::Log {
-                service: service.to_string(),
-            })
-            .await?
-        {
+pub async fn logs<'a>(
+    link: &Link,
+    services: impl Iterator<Item = &'a ServiceName>,
+) -> Result<(BTreeMap<ServiceName, Vec<Entry>>, Stamp), link::Error> {
+    let services: Vec<&ServiceName> = services.collect();
+    let log = |it: &&ServiceName| Request::Log {
+        service: it.to_string(),
+    };
+    let requests = services.iter().map(log).chain([Request::Ping]).collect();
+    let (_, answers) = link.batch(requests).await?;
+    let mut answers = answers.into_iter();
+    let mut logs = BTreeMap::new();
+    for (service, answer) in services.into_iter().zip(answers.by_ref()) {
+        let entries = match answer {
             Response::Log {
                 entries,
                 key_matches: true,
-            } => return Ok(entries),
-            Response::Log { .. } => drop(
-                link.call(&Request::Recompute {
-                    service: service.to_string(),
-                })
-                .await?,
-            ),
-            _ => break,
-        }
+            } => entries,
+            Response::Log { .. } => recomputed(link, service).await?,
+            Response::Refused(it) => return Err(link.lost(session::Error::Refused(it))),
+            _ => return Err(link.nonsense("something else than a log")),
+        };
+        logs.insert(service.clone(), entries);
     }
-    Err(link.nonsense("something else than a log"))
+    match answers.next() {
+        Some(Response::Pong { now }) => Ok((logs, now)),
+        _ => Err(link.nonsense("something else than a pong")),
+    }
+}
+
+/// A log that was made with another key than the present one, made anew.
+async fn recomputed(link: &Link, service: &ServiceName) -> Result<Vec<Entry>, link::Error> {
+    let service = service.to_string();
+    let requests = vec![
+        Request::Recompute {
+            service: service.clone(),
+        },
+        Request::Log { service },
+    ];
+    match link.batch(requests).await?.1.pop() {
+        Some(Response::Log {
+            entries,
+            key_matches: true,
+        }) => Ok(entries),
+        Some(Response::Refused(it)) => Err(link.lost(session::Error::Refused(it))),
+        _ => Err(link.nonsense("something else than a log")),
+    }
 }
 
 /// Compares what is visible with the log; what differs, if anything does.

@@ -1,5 +1,7 @@
 //! One project, from pass to pass. Everything in here can be lost: the next pass reads what matters from the engine.
 
+mod apply;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -11,21 +13,21 @@ use locket_core::{
 };
 use locket_crds::id::{ProjectName, ServiceName};
 use locket_crds::reference::SecretRef;
+use locket_delivery::clock::Stamp;
 use locket_delivery::log::Entry;
-use locket_delivery::protocol::{Refusal, RefusalKind, Request, Response};
-use locket_engine::{Container, ExecSpec, InspectCache};
+use locket_engine::{Container, InspectCache};
+use locket_provider::SecretVersion;
 use tokio::time::Instant;
 
 use crate::Host;
-use crate::background::{Background, Hands, Wake};
+use crate::background::{Background, Wake};
 use crate::inbox::Inbox;
 use crate::link::{self, Lease, Link, Switches};
 use crate::observe;
 use crate::own::anchor;
 use crate::owners::Owners;
-use crate::resolve::{Order, Workbench, chain};
-use crate::session;
-use crate::sources::Sources;
+use crate::resolve::{Order, Workbench};
+use crate::sources::{Answers, Sources};
 use crate::spec::{Applied, Compiled};
 use crate::tracker::Tracker;
 
@@ -265,16 +267,19 @@ impl Project {
     async fn try_pass(&mut self, shared: &Shared, mode: Mode) -> Result<Passed, Error> {
         let now = Instant::now();
         self.take_hints(now);
-        // Neither list needs the other, and an engine takes its time for each.
+        // What is compiled now is what the versions are asked for, unless loading finds something else.
+        let (early, due) = (self.compiled.clone(), self.due(now));
+        // None of these needs the others, and all take their time.
         let volumes = async {
             match &self.link {
                 Some(_) => Some(anchor::Volumes::find(&shared.host.engine, &self.name).await),
                 None => None,
             }
         };
-        let (containers, volumes) = tokio::join!(
+        let (containers, volumes, mut answers) = tokio::join!(
             observe::containers(&shared.host.engine, &shared.cache, &self.name),
-            volumes
+            volumes,
+            self.versions(shared, due)
         );
         let containers = containers?;
         if mode != Mode::Look && !self.is_wanted(shared, &containers, now).await? {
@@ -321,21 +326,19 @@ impl Project {
             paused: self.switches.paused || shared.draining.load(Relaxed),
             ..Observed::default()
         };
-        // Probe.
-        let wanted = compiled.references();
-        self.tracker.retain(&wanted);
-        let usual = Duration::from_secs(60);
-        let refresh = |r: &SecretRef| compiled.refresh.get(r).copied().unwrap_or(usual);
-        let due = self.tracker.due(&wanted, now, refresh);
-        let asks = !due.is_empty();
-        let (logs, answers) = tokio::join!(
-            self.look_at_volumes(&compiled, &containers, &mut observed, now),
-            shared.sources.versions(&applied.spec, due)
-        );
-        if asks {
-            self.tracker.record(answers, now, refresh);
+        let (logs, clock) = self
+            .look_at_volumes(&compiled, &containers, &mut observed, now)
+            .await?;
+        let seen = Instant::now();
+        // Probe, where it was not known before what to ask.
+        if !early.is_some_and(|it| Arc::ptr_eq(&it, &compiled)) {
+            let due = self.due(now);
+            answers = self.versions(shared, due).await;
         }
-        let logs = logs?;
+        if !answers.is_empty() {
+            self.tracker
+                .record(answers, now, |r| compiled.refresh_of(r));
+        }
         if std::mem::take(&mut self.retry) {
             self.workbench.clear();
             // Written down with the next change; a crash before that costs the user one more word.
@@ -368,11 +371,8 @@ impl Project {
                 .resolve(&order, &mut self.tracker, &due, &mut observed.services)
                 .await;
         }
-        // The clock comes last: nothing that was seen may lie after it.
-        let clock = match &self.link {
-            Some(link) => link.clock().await?,
-            None => locket_delivery::clock::now(),
-        };
+        // Fetching may have taken a while.
+        let clock = clock.after(seen.elapsed());
         let engine_now = Time(clock.realtime);
         observed.boot = clock.boottime;
         let volumes = self.link.as_ref().map(|l| &l.volumes);
@@ -619,26 +619,40 @@ impl Project {
         Ok(lease)
     }
 
+    /// What to ask for, as far as it is known what is wanted.
+    fn due(&mut self, now: Instant) -> Vec<SecretRef> {
+        let Some(compiled) = &self.compiled else {
+            return Vec::new();
+        };
+        let wanted = compiled.references();
+        self.tracker.retain(&wanted);
+        self.tracker.due(&wanted, now, |r| compiled.refresh_of(r))
+    }
+
+    async fn versions(&self, shared: &Shared, due: Vec<SecretRef>) -> Answers<SecretVersion> {
+        match &self.applied {
+            Some(applied) if !due.is_empty() => shared.sources.versions(&applied.spec, due).await,
+            _ => Answers::new(),
+        }
+    }
+
+    /// The logs of all volumes, and the time on the engine's machine, which comes last: nothing that was seen lies after it.
     async fn look_at_volumes(
         &mut self,
         compiled: &Compiled,
         containers: &[Arc<Container>],
         observed: &mut Observed,
         now: Instant,
-    ) -> Result<BTreeMap<ServiceName, Vec<Entry>>, Error> {
-        let mut logs = BTreeMap::new();
+    ) -> Result<(BTreeMap<ServiceName, Vec<Entry>>, Stamp), Error> {
         let Some(link) = &self.link else {
-            return Ok(logs);
+            return Ok((BTreeMap::new(), locket_delivery::clock::now()));
         };
+        let mounted = |it: &&ServiceName| link.volumes.services.contains_key(*it);
+        let services = compiled.desired.services.keys().filter(mounted);
+        let (logs, clock) = observe::logs(link, services).await?;
         let verify = self.verified.is_none_or(|at| now >= at + VERIFY_EVERY);
         let mut surroundings = observe::surroundings(&compiled.desired, containers);
-        for service in compiled
-            .desired
-            .services
-            .keys()
-            .filter(|s| link.volumes.services.contains_key(*s))
-        {
-            let log = observe::log(link, service).await?;
+        for (service, log) in &logs {
             if verify && !log.is_empty() {
                 match observe::drift(link, service).await? {
                     Some(what) => drop(self.drifted.insert(service.clone(), what)),
@@ -649,166 +663,12 @@ impl Project {
             let around = surroundings.remove(service).unwrap_or_default();
             observed
                 .services
-                .insert(service.clone(), observe::service(&log, intact, around));
-            logs.insert(service.clone(), log);
+                .insert(service.clone(), observe::service(log, intact, around));
         }
         if verify {
             self.verified = Some(now);
         }
-        Ok(logs)
-    }
-
-    async fn apply(
-        &mut self,
-        shared: &Shared,
-        look: &mut Look,
-        observed: &Observed,
-    ) -> Result<(), Error> {
-        let Some(link) = &self.link else {
-            return Ok(());
-        };
-        // Results are forgotten when what follows from them is written down; nothing may follow from them.
-        let mut results = observed.results.len();
-        let durable = !delivers_only(&look.planned.now) || results > 0;
-        for step in &look.planned.now {
-            let hands = || Hands {
-                engine: shared.host.engine.clone(),
-                cache: Arc::clone(&shared.cache),
-                background: Arc::clone(&self.background),
-                wake: Arc::clone(&self.wake),
-                now: look.now,
-            };
-            let failed = match &step.action {
-                Action::Remember => {
-                    link.write_memory(&look.planned.memory, durable).await?;
-                    self.memory = look.planned.memory.clone();
-                    self.background.forget_results(std::mem::take(&mut results));
-                    continue;
-                }
-                Action::Publish {
-                    service,
-                    handle,
-                    expect,
-                    fingerprint,
-                } => match self.workbench.take(*handle) {
-                    Some(generation) => {
-                        let request = Request::Publish {
-                            service: service.to_string(),
-                            term: link.term().unwrap_or(0),
-                            expect: *expect,
-                            generation,
-                            fingerprint: fingerprint.0,
-                        };
-                        let refused = publish(link, service, &request, &mut self.refused).await?;
-                        match (&refused, request) {
-                            (None, _) => drop(self.drifted.remove(service)),
-                            (Some(_), Request::Publish { generation, .. }) => {
-                                self.workbench.put_back(service, generation);
-                            }
-                            (Some(_), _) => {}
-                        }
-                        refused
-                    }
-                    None => Some("what was rendered is gone".to_owned()),
-                },
-                Action::Restore {
-                    service,
-                    seq,
-                    expect,
-                    ..
-                } => {
-                    let request = Request::Restore {
-                        service: service.to_string(),
-                        term: link.term().unwrap_or(0),
-                        seq: *seq,
-                        expect: *expect,
-                    };
-                    publish(link, service, &request, &mut self.refused).await?
-                }
-                Action::Probe { container } => {
-                    let run = observed
-                        .containers
-                        .iter()
-                        .find(|c| c.id == *container)
-                        .and_then(|c| c.started_at);
-                    hands().probe(container.clone(), run);
-                    None
-                }
-                Action::Stop { container, grace } => {
-                    hands().stop(container.clone(), *grace);
-                    None
-                }
-                Action::Start { container } => {
-                    hands().start(container.clone());
-                    None
-                }
-                Action::Exec {
-                    container,
-                    argv,
-                    timeout,
-                } => {
-                    hands().hook(container.clone(), argv.clone(), *timeout);
-                    None
-                }
-                Action::Signal { container, signal } => {
-                    let has_shim = observed
-                        .containers
-                        .iter()
-                        .any(|c| c.id == *container && c.has_shim);
-                    let sent = send_signal(shared, container, signal, has_shim).await;
-                    if sent.is_none() {
-                        let container = container.clone();
-                        self.background
-                            .add_result(locket_core::StepResult::Signalled { container });
-                    }
-                    sent
-                }
-            };
-            match failed {
-                None => {
-                    tracing::info!(step = %step, "Step");
-                    look.done.push(step.to_string());
-                }
-                Some(why) => {
-                    tracing::warn!(step = %step, error = why, "Step failed");
-                    look.failed.push((step.service.clone(), why));
-                }
-            }
-        }
-        self.background.forget_results(results);
-        if !durable {
-            link.write_memory(&self.memory, true).await?;
-        }
-        let living = |id: &ContainerId| observed.containers.iter().any(|c| c.id == *id);
-        self.background.retain(living);
-        self.touched.retain(|id, _| living(id));
-        Ok(())
-    }
-
-    /// Removes generations that nobody can have started with any more.
-    async fn prune(
-        &self,
-        look: &Look,
-        logs: &BTreeMap<ServiceName, Vec<Entry>>,
-    ) -> Result<(), Error> {
-        let Some((link, term)) = self.link.as_ref().and_then(|l| Some((l, l.term()?))) else {
-            return Ok(());
-        };
-        for (service, keep) in &look.planned.report.keep {
-            // What was published in this very pass is current, and stays in any case.
-            if logs
-                .get(service)
-                .is_some_and(|log| log.iter().any(|e| !keep.contains(&e.seq)))
-            {
-                link.call(&Request::Prune {
-                    service: service.to_string(),
-                    term,
-                    keep: keep.clone(),
-                })
-                .await?;
-            }
-        }
-        Ok(())
+        Ok((logs, clock))
     }
 
     fn again(&self, look: &Look, mode: Mode, now: Instant) -> Option<Duration> {
@@ -862,71 +722,4 @@ impl Project {
 fn images(containers: &[Arc<Container>]) -> BTreeMap<ServiceName, String> {
     let image = |it: &Arc<Container>| (observe::service_of(it), it.image_id.clone());
     containers.iter().map(image).collect()
-}
-
-/// True for a plan that remembers something and then does nothing but publish. What loses its memory, a machine that stops, loses
-/// the generation too, so this memory need not be on a disk before the bytes are readable: it is written again afterwards.
-fn delivers_only(steps: &[locket_core::Step]) -> bool {
-    let [first, rest @ ..] = steps else {
-        return false;
-    };
-    first.action == Action::Remember
-        && !rest.is_empty()
-        && rest
-            .iter()
-            .all(|it| matches!(it.action, Action::Publish { .. } | Action::Restore { .. }))
-}
-
-/// A refusal that another look can help against is no failure of the way in.
-async fn publish(
-    link: &Link,
-    service: &ServiceName,
-    request: &Request,
-    refused: &mut BTreeMap<ServiceName, String>,
-) -> Result<Option<String>, link::Error> {
-    match link.call(request).await {
-        Ok(Response::Published(_)) => {
-            refused.remove(service);
-            Ok(None)
-        }
-        Ok(_) => Err(link.nonsense("something else than a new generation")),
-        Err(link::Error::Session {
-            source: session::Error::Refused(Refusal { kind, message }),
-            ..
-        }) if kind != RefusalKind::OldTerm => {
-            refused.insert(service.clone(), message.clone());
-            Ok(Some(message))
-        }
-        Err(e) => Err(e),
-    }
-}
-
-/// Sends PID 1 a signal; why not, if it was not sent. Through the shim where there is one: the engine's own call makes the
-/// engine forget the restart policy at the container's next end, unless the image names a stop signal.
-async fn send_signal(
-    shared: &Shared,
-    container: &ContainerId,
-    signal: &str,
-    has_shim: bool,
-) -> Option<String> {
-    if has_shim {
-        let spec = ExecSpec {
-            argv: [locket_delivery::layout::SHIM_PATH, "signal", signal]
-                .map(str::to_owned)
-                .to_vec(),
-            user: Some("0:0".to_owned()),
-            privileged: true,
-            ..ExecSpec::default()
-        };
-        let sent = shared
-            .host
-            .engine
-            .exec_output(&container.0, &spec, 1 << 10, SIGNAL)
-            .await;
-        if sent.is_ok_and(|out| out.code == 0) {
-            return None;
-        }
-    }
-    let sent = shared.host.engine.kill(&container.0, signal).await;
-    sent.err().map(|e| chain(&e))
 }

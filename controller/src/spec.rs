@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use locket_core::{Asked, Desired, assemble};
 use locket_crds::config::HostConfig;
@@ -12,6 +13,9 @@ use locket_crds::reference::SecretRef;
 use locket_crds::resolve::resolve;
 use locket_crds::spec::ProjectSpec;
 use serde::{Deserialize, Serialize};
+
+/// How often a secret is asked for where nobody says otherwise.
+const REFRESH: Duration = Duration::from_secs(60);
 
 /// A spec and when it was applied.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,7 +40,7 @@ pub struct Compiled {
     /// Services with errors; they get nothing.
     pub broken: BTreeMap<ServiceName, String>,
     /// How often each secret is asked for.
-    pub refresh: BTreeMap<SecretRef, std::time::Duration>,
+    refresh: BTreeMap<SecretRef, Duration>,
 }
 
 impl Compiled {
@@ -87,15 +91,17 @@ impl Compiled {
         let defaults = config.complete(&spec.defaults);
         let (desired, more) = assemble(spec.project.clone(), spec.model.clone(), asked, &defaults);
         problems.extend(more.iter().map(|p| format!("{}: {}", p.service, p.message)));
-        let usual = defaults
-            .refresh
-            .unwrap_or(std::time::Duration::from_secs(60));
+        let usual = defaults.refresh.unwrap_or(REFRESH);
+        let mut named: BTreeMap<_, Duration> = BTreeMap::new();
+        for secret in spec.secrets.values() {
+            if let Some(own) = secret.refresh {
+                let least = named.entry((secret.reference.source(), secret.reference.path()));
+                least.and_modify(|it| *it = own.min(*it)).or_insert(own);
+            }
+        }
         let mut refresh = BTreeMap::new();
         for reference in desired.services.values().flat_map(|s| &s.references) {
-            let named = spec.secrets.values().filter(|s| {
-                s.reference.source() == reference.source() && s.reference.path() == reference.path()
-            });
-            let own = named.filter_map(|s| s.refresh).min();
+            let own = named.get(&(reference.source(), reference.path())).copied();
             let source = spec
                 .sources
                 .get(reference.source())
@@ -116,11 +122,12 @@ impl Compiled {
 
     /// Everything that the project refers to.
     pub fn references(&self) -> BTreeSet<SecretRef> {
-        self.desired
-            .services
-            .values()
-            .flat_map(|s| s.references.iter().cloned())
-            .collect()
+        self.refresh.keys().cloned().collect()
+    }
+
+    /// How often a secret is asked for.
+    pub fn refresh_of(&self, reference: &SecretRef) -> Duration {
+        self.refresh.get(reference).copied().unwrap_or(REFRESH)
     }
 }
 

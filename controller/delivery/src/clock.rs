@@ -11,6 +11,17 @@ pub struct Stamp {
     pub boottime: u64,
 }
 
+impl Stamp {
+    /// The moment so much later, by a clock that is not stepped.
+    pub fn after(self, elapsed: std::time::Duration) -> Self {
+        let nanos = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
+        Self {
+            realtime: self.realtime.saturating_add(nanos),
+            boottime: self.boottime.saturating_add(nanos),
+        }
+    }
+}
+
 /// What tells the time; tests bring their own.
 pub type Clock<'a> = &'a dyn Fn() -> Stamp;
 

@@ -126,6 +126,12 @@ impl Generation {
         }
     }
 
+    /// Bytes of all values.
+    pub fn size(&self) -> usize {
+        let files = self.files.iter().map(|it| it.bytes.len());
+        files.chain(self.env.iter().map(|it| it.1.len())).sum()
+    }
+
     /// The variables as the shim reads them: `KEY=value`, each with a NUL behind it, sorted by name.
     pub(crate) fn env_bytes(&self) -> Zeroizing<Vec<u8>> {
         let mut sorted: Vec<&Variable> = self.env.iter().collect();

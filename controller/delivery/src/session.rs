@@ -219,8 +219,24 @@ impl Session {
             _ if !self.greeted => return Err(Malformed("the protocol is not agreed on")),
             _ => {}
         }
-        let response = self.respond(request).unwrap_or_else(Response::Refused);
+        let response = match request {
+            Request::Batch(requests) => self.respond_to_all(requests),
+            request => self.respond(request).unwrap_or_else(Response::Refused),
+        };
         Ok(response.encode())
+    }
+
+    fn respond_to_all(&mut self, requests: Vec<Request>) -> Response {
+        let mut answers = Vec::with_capacity(requests.len());
+        for request in requests {
+            let answer = self.respond(request);
+            let refused = answer.is_err();
+            answers.push(answer.unwrap_or_else(Response::Refused));
+            if refused {
+                break;
+            }
+        }
+        Response::Batch(answers)
     }
 
     fn respond(&mut self, request: Request) -> Result<Response, Refusal> {
@@ -321,6 +337,7 @@ impl Session {
                 Ok(Response::Done)
             }
             Request::ShimDigest => Ok(Response::ShimDigest(project.shim_digest(&project.work()?)?)),
+            Request::Batch(_) => Err(Refusal::invalid("a batch is in a batch")),
             Request::Recompute { service } => {
                 let (volume, work) = (self.volume(&service)?, project.work()?);
                 let (key, _) = project.key(&work)?;

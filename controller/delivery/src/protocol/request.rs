@@ -5,6 +5,9 @@ use zeroize::Zeroizing;
 use crate::generation::{Fingerprint, Generation};
 use crate::wire::{Encode, Malformed, Sink, Source};
 
+/// The tag of a batch.
+const BATCH: u8 = 18;
+
 /// A question of the client. A `term` is what [`crate::protocol::Response::Granted`] gave; an older one is refused.
 #[derive(Debug, PartialEq)]
 pub enum Request {
@@ -106,6 +109,8 @@ pub enum Request {
         /// Of which service.
         service: String,
     },
+    /// Do these in order, up to the first that is refused: one way there and back for all. No batch is in a batch.
+    Batch(Vec<Request>),
 }
 
 impl Request {
@@ -120,7 +125,20 @@ impl Request {
     /// When it is not exactly one request.
     pub fn decode(payload: &[u8]) -> Result<Self, Malformed> {
         let mut s = Source(payload);
-        let request = match s.u8()? {
+        let request = match s.0.first() {
+            Some(&BATCH) => {
+                s.u8()?;
+                Self::Batch(s.list(Self::read)?)
+            }
+            _ => Self::read(&mut s)?,
+        };
+        s.end()?;
+        Ok(request)
+    }
+
+    /// One that is no batch.
+    fn read(s: &mut Source<'_>) -> Result<Self, Malformed> {
+        Ok(match s.u8()? {
             0 => Self::Hello { protocol: s.u16()? },
             1 => Self::Ping,
             2 => Self::Volumes,
@@ -131,7 +149,7 @@ impl Request {
                 service: s.str()?,
                 term: s.u64()?,
                 expect: s.u64()?,
-                generation: Generation::read(&mut s)?,
+                generation: Generation::read(s)?,
                 fingerprint: s.array()?,
             },
             7 => Self::Restore {
@@ -165,9 +183,7 @@ impl Request {
             15 => Self::ShimDigest,
             16 => Self::Recompute { service: s.str()? },
             _ => return Err(Malformed("a request is unknown")),
-        };
-        s.end()?;
-        Ok(request)
+        })
     }
 }
 
@@ -260,6 +276,11 @@ impl Encode for Request {
             Self::Recompute { service } => {
                 out.u8(16);
                 out.str(service);
+            }
+            Self::Batch(requests) => {
+                out.u8(BATCH);
+                out.length(requests.len());
+                requests.iter().for_each(|it| it.write(out));
             }
         }
     }

@@ -8,6 +8,9 @@ use crate::clock::Stamp;
 use crate::log::Entry;
 use crate::wire::{Encode, Malformed, Sink, Source};
 
+/// The tag of a batch.
+const BATCH: u8 = 13;
+
 /// An answer of the session.
 #[derive(Debug, PartialEq)]
 pub enum Response {
@@ -66,6 +69,8 @@ pub enum Response {
     ShimDigest(Option<[u8; 32]>),
     /// To anything: it was not done.
     Refused(Refusal),
+    /// To `Batch`: one answer to each that was tried; only the last can be a refusal.
+    Batch(Vec<Response>),
 }
 
 /// The project's key. Zeroed when dropped, never shown.
@@ -160,14 +165,25 @@ impl Response {
     /// When it is not exactly one response.
     pub fn decode(payload: &[u8]) -> Result<Self, Malformed> {
         let mut s = Source(payload);
-        let response = match s.u8()? {
+        let response = match s.0.first() {
+            Some(&BATCH) => {
+                s.u8()?;
+                Self::Batch(s.list(Self::read)?)
+            }
+            _ => Self::read(&mut s)?,
+        };
+        s.end()?;
+        Ok(response)
+    }
+
+    /// One that is no batch.
+    fn read(s: &mut Source<'_>) -> Result<Self, Malformed> {
+        Ok(match s.u8()? {
             0 => Self::Hello {
                 protocol: s.u16()?,
-                now: stamp(&mut s)?,
+                now: stamp(s)?,
             },
-            1 => Self::Pong {
-                now: stamp(&mut s)?,
-            },
+            1 => Self::Pong { now: stamp(s)? },
             2 => Self::Volumes {
                 services: s.list(Source::str)?,
             },
@@ -179,9 +195,9 @@ impl Response {
             5 => Self::Done,
             6 => Self::Log {
                 entries: s.list(Entry::read)?,
-                key_matches: flag(&mut s)?,
+                key_matches: flag(s)?,
             },
-            7 => Self::Published(Entry::read(&mut s)?),
+            7 => Self::Published(Entry::read(s)?),
             8 => Self::Verified(match s.u8()? {
                 0 => Verdict::Intact,
                 1 => Verdict::Drifted(s.list(Source::str)?),
@@ -190,13 +206,13 @@ impl Response {
             }),
             9 => Self::Key {
                 key: Key(Zeroizing::new(s.array()?)),
-                new: flag(&mut s)?,
+                new: flag(s)?,
             },
-            10 => Self::State(match flag(&mut s)? {
+            10 => Self::State(match flag(s)? {
                 true => Some(s.bytes()?.to_vec()),
                 false => None,
             }),
-            11 => Self::ShimDigest(match flag(&mut s)? {
+            11 => Self::ShimDigest(match flag(s)? {
                 true => Some(s.array()?),
                 false => None,
             }),
@@ -216,9 +232,7 @@ impl Response {
                 })
             }
             _ => return Err(Malformed("a response is unknown")),
-        };
-        s.end()?;
-        Ok(response)
+        })
     }
 }
 
@@ -301,6 +315,11 @@ impl Encode for Response {
                     RefusalKind::Io => out.u8(5),
                 }
                 out.str(message);
+            }
+            Self::Batch(responses) => {
+                out.u8(BATCH);
+                out.length(responses.len());
+                responses.iter().for_each(|it| it.write(out));
             }
         }
     }

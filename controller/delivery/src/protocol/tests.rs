@@ -22,6 +22,13 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
 
 fn request() -> impl Strategy<Value = Request> {
     prop_oneof![
+        9 => one_request(),
+        1 => vec(one_request(), 0..5).prop_map(Request::Batch),
+    ]
+}
+
+fn one_request() -> impl Strategy<Value = Request> {
+    prop_oneof![
         any::<u16>().prop_map(|protocol| Request::Hello { protocol }),
         only(|| Request::Ping),
         only(|| Request::Volumes),
@@ -107,6 +114,13 @@ fn refusal() -> impl Strategy<Value = Refusal> {
 
 fn response() -> impl Strategy<Value = Response> {
     prop_oneof![
+        9 => one_response(),
+        1 => vec(one_response(), 0..5).prop_map(Response::Batch),
+    ]
+}
+
+fn one_response() -> impl Strategy<Value = Response> {
+    prop_oneof![
         (any::<u16>(), stamp()).prop_map(|(protocol, now)| Response::Hello { protocol, now }),
         stamp().prop_map(|now| Response::Pong { now }),
         vec(text(), 0..5).prop_map(|services| Response::Volumes { services }),
@@ -174,6 +188,14 @@ proptest! {
             prop_assert_eq!(request.encode(), bytes);
         }
     }
+}
+
+#[test]
+fn a_batch_is_not_in_a_batch() {
+    let deep = Request::Batch(vec![Request::Batch(vec![Request::Ping])]);
+    assert!(Request::decode(&deep.encode()).is_err());
+    let deep = Response::Batch(vec![Response::Batch(vec![Response::Done])]);
+    assert!(Response::decode(&deep.encode()).is_err());
 }
 
 #[test]

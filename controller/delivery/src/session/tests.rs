@@ -253,6 +253,41 @@ fn whoever_writes_needs_the_lease() {
 }
 
 #[test]
+fn a_batch_ends_at_its_first_refusal() {
+    let world = world(&["api"]);
+    let mut client = Client::new(&world);
+    let Response::Granted { term } = client.acquire("me") else {
+        panic!("no lease")
+    };
+    let state = |name: &str| Request::WriteState {
+        name: name.into(),
+        term,
+        bytes: b"{}".to_vec(),
+        durable: false,
+    };
+    let Response::Batch(answers) = client.ask(&Request::Batch(vec![
+        state("first.json"),
+        Request::Log {
+            service: "nobody".into(),
+        },
+        state("last.json"),
+    ])) else {
+        panic!("no batch")
+    };
+    assert_eq!(answers[0], Response::Done);
+    assert!(matches!(
+        &answers[1..],
+        [Response::Refused(Refusal {
+            kind: RefusalKind::NotMounted,
+            ..
+        })]
+    ));
+    let mut there = |name: &str| client.ask(&Request::ReadState { name: name.into() });
+    assert_eq!(there("first.json"), Response::State(Some(b"{}".to_vec())));
+    assert_eq!(there("last.json"), Response::State(None));
+}
+
+#[test]
 fn a_lease_whose_lock_was_replaced_is_over() {
     let world = world(&["api"]);
     let (mut one, mut two) = (Client::new(&world), Client::new(&world));
