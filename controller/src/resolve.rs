@@ -107,6 +107,8 @@ impl Workbench {
                 .find_map(|r| Some((r, tracker.seen().get(r)?.answer.as_ref().err()?)))
             {
                 seen.rendered = failed(order.spec, wanted, problem.0, problem.1);
+                // What was made of an earlier answer says nothing about this one.
+                self.kept.remove(name);
                 continue;
             }
             let inputs = inputs(wanted, seen, tracker);
@@ -118,6 +120,7 @@ impl Workbench {
             match wanted.references.iter().find_map(|r| Some((r, held(r)?))) {
                 Some((reference, problem)) => {
                     seen.rendered = failed(order.spec, wanted, reference, &problem);
+                    self.kept.remove(name);
                 }
                 None => todo.push((name, wanted)),
             }

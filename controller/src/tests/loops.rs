@@ -111,6 +111,27 @@ async fn a_backend_that_is_down_changes_nothing_but_a_condition() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_old_failure_gives_way_to_a_new_one() {
+    let world = up().await;
+    world.backend.set("key", "");
+    let reason = async |w: &World| {
+        let it = w.condition(Some("api"), ConditionKind::Resolved).await;
+        it.map(|c| c.reason)
+    };
+    world
+        .until("the empty value is refused", async |w| {
+            reason(w).await.is_some_and(|it| it.contains("Empty"))
+        })
+        .await;
+    world.backend.fail_with(Some(ErrorKind::NotFound));
+    world
+        .until("the secret is not there", async |w| {
+            reason(w).await.as_deref() == Some("NotFound")
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_engine_restarts_and_everything_comes_back() {
     let world = up().await;
     world.fake.restart_engine();
