@@ -707,7 +707,7 @@ impl Project {
         let half = |m: &locket_core::memory::ContainerMemory| {
             m.intent
                 .as_ref()
-                .is_some_and(|i| matches!(i.phase, Phase::Stopping | Phase::Starting { .. }))
+                .is_some_and(|i| matches!(i.phase, Phase::Stopping | Phase::Starting))
         };
         self.background.is_busy() || self.memory.containers.values().any(half)
     }

@@ -41,6 +41,7 @@ pub(crate) fn open(
         started_at,
         at,
         deadline: pass.now.after(grace + SLACK),
+        acknowledged: false,
         phase: Phase::Stopping,
         from: restart.from,
         to: pass.current(service).map(|p| p.fingerprint),
@@ -66,16 +67,15 @@ pub(crate) fn advance(pass: &mut Pass, service: &ServiceName, container: &Observ
     if intent.phase == Phase::Stopping {
         match after_stop(pass, container, &intent) {
             Stopped::NotYet => return,
-            Stopped::ByUs(finished_at) => {
-                (intent.phase, intent.refused) = (Phase::Starting { finished_at }, None);
-            }
+            Stopped::ByUs => (intent.phase, intent.refused) = (Phase::Starting, None),
             Stopped::BySomebodyElse => return leave(pass, service, container, &intent),
         }
         // The acknowledgement of the stop is in memory before the start.
         pass.set_intent(&container.id, Some(intent.clone()));
     }
-    if let Phase::Starting { finished_at } = intent.phase {
-        let begun = container.started_at.filter(|s| *s > finished_at);
+    if intent.phase == Phase::Starting {
+        // Another run than the one that was stopped: whether it began later is a matter of clocks, which are stepped.
+        let begun = container.started_at.filter(|s| *s != intent.started_at);
         let Some(since) = begun else {
             return start(pass, service, container, intent);
         };
@@ -110,7 +110,7 @@ pub(crate) fn advance(pass: &mut Pass, service: &ServiceName, container: &Observ
 
 enum Stopped {
     NotYet,
-    ByUs(Time),
+    ByUs,
     BySomebodyElse,
 }
 
@@ -122,10 +122,14 @@ fn after_stop(pass: &mut Pass, container: &ObservedContainer, intent: &Intent) -
         _ if !same_run => Stopped::BySomebodyElse,
         // If it still runs and no call is under way, `act` decides anew; the intent stays, for its time.
         ContainerState::Running => Stopped::NotYet,
-        ContainerState::Exited | ContainerState::Dead | ContainerState::Created => container
-            .finished_at
-            .filter(in_time)
-            .map_or(Stopped::BySomebodyElse, Stopped::ByUs),
+        ContainerState::Exited | ContainerState::Dead | ContainerState::Created
+            if intent.acknowledged || container.finished_at.as_ref().is_some_and(in_time) =>
+        {
+            Stopped::ByUs
+        }
+        ContainerState::Exited | ContainerState::Dead | ContainerState::Created => {
+            Stopped::BySomebodyElse
+        }
         _ if pass.now > intent.deadline => Stopped::BySomebodyElse,
         _ => {
             pass.wake_at(intent.deadline.after(Duration::from_nanos(1)));
@@ -429,8 +433,8 @@ fn put_back(
             );
         }
         ContainerState::Exited | ContainerState::Dead => {
-            let finished_at = container.finished_at.unwrap_or(pass.now);
-            intent.phase = Phase::Starting { finished_at };
+            intent.phase = Phase::Starting;
+            intent.started_at = container.started_at.unwrap_or_default();
             intent.from = intent.to;
             intent.to = Some(current.fingerprint);
             (intent.rollback, intent.refused) = (rollback, None);

@@ -192,8 +192,11 @@ pub struct Intent {
     pub started_at: Time,
     /// When it was decided, on the engine's clock.
     pub at: Time,
-    /// A stop that ends later is not ours: the grace period and 10 s.
+    /// A stop that ends later is not known as ours by its time: the grace period and 10 s.
     pub deadline: Time,
+    /// The engine has said that our call has stopped it: then no clock need say so.
+    #[serde(default)]
+    pub acknowledged: bool,
     /// How far it has got.
     pub phase: Phase,
     /// The content that the container ran with, if known.
@@ -233,10 +236,7 @@ pub enum Phase {
     /// A stop is being tried.
     Stopping,
     /// It is stopped, by us; a start is being tried.
-    Starting {
-        /// `State.FinishedAt`: the acknowledgement of the stop.
-        finished_at: Time,
-    },
+    Starting,
     /// It runs; whether it is good is not known yet.
     Verifying {
         /// `State.StartedAt` of the new run.

@@ -119,13 +119,13 @@ impl<'a> Pass<'a> {
         let Some(it) = self.memory.containers.get_mut(container) else {
             return;
         };
-        if outcome == StopOutcome::AlreadyStopped
-            && it
-                .intent
-                .as_ref()
-                .is_some_and(|i| i.phase == Phase::Stopping && i.tries <= 1)
-        {
-            it.intent = None;
+        let Some(intent) = it.intent.as_mut().filter(|i| i.phase == Phase::Stopping) else {
+            return;
+        };
+        match outcome {
+            StopOutcome::Stopped => intent.acknowledged = true,
+            StopOutcome::AlreadyStopped if intent.tries <= 1 => it.intent = None,
+            StopOutcome::AlreadyStopped => {}
         }
     }
 
@@ -142,7 +142,7 @@ impl<'a> Pass<'a> {
         };
         let of_this_phase = matches!(
             (intent.phase, operation),
-            (Phase::Stopping, Operation::Stopping) | (Phase::Starting { .. }, Operation::Starting)
+            (Phase::Stopping, Operation::Stopping) | (Phase::Starting, Operation::Starting)
         );
         if !of_this_phase {
             return;

@@ -51,6 +51,10 @@ pub struct World {
     seq: u64,
     /// How far the clocks are apart now.
     pub offset: u64,
+    /// How much longer than usual a stop takes.
+    pub stop_takes: Duration,
+    /// How far the clock is set back while a stop of ours is under way.
+    pub steps_back_while_stopping: Duration,
 }
 
 impl World {
@@ -75,6 +79,8 @@ impl World {
             log: Vec::new(),
             seq: 0,
             offset: OFFSET,
+            stop_takes: Duration::ZERO,
+            steps_back_while_stopping: Duration::ZERO,
         }
     }
 
@@ -389,12 +395,21 @@ impl World {
             StopOutcome::Stopped
         };
         if outcome == StopOutcome::Stopped {
+            self.step_back(self.steps_back_while_stopping);
+            self.pass_time(self.stop_takes);
             self.stop(id);
         }
         self.observed.results.push(StepResult::Stopped {
             container: ContainerId(id.into()),
             outcome,
         });
+    }
+
+    /// Sets the engine's clock back; the time since boot goes on.
+    pub fn step_back(&mut self, by: Duration) {
+        let nanos = u64::try_from(by.as_nanos()).unwrap();
+        self.now.0 -= nanos;
+        self.offset -= nanos;
     }
 
     pub fn stop(&mut self, id: &str) {

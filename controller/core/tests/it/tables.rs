@@ -405,6 +405,52 @@ fn a_stop_of_ours_is_finished_after_a_crash() {
     assert_eq!(w.container("api-1").state, ContainerState::Running);
 }
 
+/// Up to the moment at which a stop of ours has ended.
+fn stopped(w: &mut World) {
+    w.service("api", Auto, &["a"]).settled().set("a", 2);
+    let planned = w.plan();
+    w.apply(planned);
+    w.pass_time(secs(3));
+    let planned = w.plan();
+    w.apply(planned);
+    assert_eq!(w.log, ["stop api-1"]);
+}
+
+#[test]
+fn a_stop_that_took_longer_than_it_should_is_still_ours() {
+    let mut w = World::new();
+    w.stop_takes = secs(25);
+    stopped(&mut w);
+    w.settle();
+    assert_eq!(w.log, ["stop api-1", "start api-1"]);
+}
+
+#[test]
+fn a_clock_that_is_stepped_during_a_restart_neither_leaves_nor_blocks_the_container() {
+    for back in [secs(1), secs(600)] {
+        // While it is stopping: it ended before it was decided on.
+        let mut w = World::new();
+        w.steps_back_while_stopping = back;
+        stopped(&mut w);
+        w.settle();
+        assert_eq!(w.log, ["stop api-1", "start api-1"], "{back:?}");
+        // Between stop and start: it started before it ended.
+        let mut w = World::new();
+        stopped(&mut w);
+        w.step_back(back);
+        w.settle();
+        assert_eq!(w.log, ["stop api-1", "start api-1"], "{back:?}");
+        w.pass_time(secs(120)).set("a", 3).settle();
+        assert_eq!(
+            w.log.len(),
+            4,
+            "the next change restarts it again: {:?}",
+            w.log
+        );
+        assert_eq!(w.memory.intent(&ContainerId("api-1".into())), None);
+    }
+}
+
 #[test]
 fn holds() {
     let mut w = World::new();
