@@ -139,6 +139,7 @@ impl Access {
             host: options.host,
             sources: Sources::new(options.opener, Authority::User(options.config)),
             cache: Arc::default(),
+            impostors: Default::default(),
             owners: Default::default(),
             holder: format!("a command (process {})", options.pid),
         };

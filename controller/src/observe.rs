@@ -1,7 +1,7 @@
 //! What is there: containers, volumes and logs, as the planner wants to see them.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::join_all;
 use locket_core::{
@@ -15,35 +15,66 @@ use locket_delivery::clock::Stamp;
 use locket_delivery::layout::SHIM_PATH;
 use locket_delivery::log::Entry;
 use locket_delivery::protocol::{Request, Response, Verdict};
-use locket_engine::{Container, ContainerSummary, Engine, InspectCache, Status};
+use locket_engine::{Container, ContainerSummary, Engine, Status};
 
 use crate::link::{self, Link};
 use crate::own::anchor::{COMPOSE_PROJECT, Volumes};
+use crate::project::Shared;
 use crate::session;
 
 /// Compose's label with the service of a container.
 const SERVICE: &str = "com.docker.compose.service";
+/// Compose's label with the hash of a service's configuration; on containers only.
+pub(crate) const CONFIG_HASH: &str = "com.docker.compose.config-hash";
 /// Compose's label with the number of a replica.
 const NUMBER: &str = "com.docker.compose.container-number";
 /// Compose's label on containers of `docker compose run`.
 pub(crate) const ONEOFF: &str = "com.docker.compose.oneoff";
 
-/// The project's containers, each with its inspect.
+/// Which images carry compose's own labels: a container of such an image has them from it, and not from compose.
+#[derive(Default)]
+pub struct Impostors(Mutex<HashMap<String, bool>>);
+
+impl Impostors {
+    async fn has(&self, engine: &Engine, image: &str) -> Result<bool, locket_engine::Error> {
+        let known = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known().get(image) {
+            return Ok(*known);
+        }
+        // One that is gone cannot be asked; its containers are as they were.
+        let Some(found) = engine.image(image).await? else {
+            return Ok(false);
+        };
+        let is_one = found.labels.contains_key(CONFIG_HASH);
+        known().insert(image.to_owned(), is_one);
+        Ok(is_one)
+    }
+}
+
+/// The project's containers, each with its inspect. Those that compose has made, and no others: images that compose has built
+/// carry its labels for project and service too, and whoever makes an image can put any label on it.
 ///
 /// # Errors
 /// When the engine does not answer.
 pub async fn containers(
-    engine: &Engine,
-    cache: &InspectCache,
+    shared: &Shared,
     project: &ProjectName,
 ) -> Result<Vec<Arc<Container>>, locket_engine::Error> {
+    let engine = &shared.host.engine;
     let listed = engine
-        .containers(&[&format!("{COMPOSE_PROJECT}={project}")])
+        .containers(&[&format!("{COMPOSE_PROJECT}={project}"), CONFIG_HASH])
         .await?;
+    let look = async |it: &ContainerSummary| {
+        let found = shared.cache.inspect(engine, it).await?;
+        Ok(match found {
+            Some(it) if !shared.impostors.has(engine, &it.image_id).await? => Some(it),
+            _ => None,
+        })
+    };
     let looks = listed
         .iter()
         .filter(|it| it.labels.contains_key(SERVICE))
-        .map(|it: &ContainerSummary| cache.inspect(engine, it));
+        .map(look);
     let mut found = Vec::new();
     for look in join_all(looks).await {
         found.extend(look?);
@@ -71,15 +102,8 @@ pub fn container(it: &Container, volumes: Option<&Volumes>) -> ObservedContainer
             .get(NUMBER)
             .and_then(|n| n.parse().ok())
             .unwrap_or(0),
-        oneoff: it
-            .labels
-            .get(ONEOFF)
-            .is_some_and(|v| v.eq_ignore_ascii_case("true")),
-        has_volume: own.is_some_and(|name| {
-            it.mounts
-                .iter()
-                .any(|m| m.kind == "volume" && m.source == *name)
-        }),
+        oneoff: is_oneoff(it),
+        has_volume: own.is_some_and(|name| mounts(it, name)),
         has_shim: it.init == Some(true)
             && it
                 .mounts
@@ -200,28 +224,61 @@ pub fn service(log: &[Entry], intact: bool, surroundings: String) -> ObservedSer
     }
 }
 
-/// What names of owners mean may change with the image: the images of the containers of services whose files name one, as
-/// one word each.
-pub fn surroundings(
-    desired: &Desired,
-    containers: &[Arc<Container>],
-) -> BTreeMap<ServiceName, String> {
+/// Whether the files of a service name their owner, so that its image has to say who that is.
+fn names_owners(items: &[Item]) -> bool {
     let is_name = |o: &Option<Owner>| matches!(o, Some(Owner::Name(_) | Owner::Service));
-    let names = |item: &Item| match &item.target {
+    items.iter().any(|item| match &item.target {
         Target::File { file, .. } => is_name(&file.uid) || is_name(&file.gid),
         Target::Env { .. } | Target::ComposeEnv { .. } => false,
-    };
-    let mut images: BTreeMap<ServiceName, BTreeSet<&str>> = BTreeMap::new();
-    for it in containers {
-        let service = service_of(it);
-        let wanted = desired.services.get(&service);
-        if wanted.is_some_and(|w| w.items.iter().any(names)) {
-            images.entry(service).or_default().insert(&it.image_id);
+    })
+}
+
+/// The images, by id or name, that say who the owners are that files name: what the containers of a service run; while a gate is
+/// open, what compose is about to run.
+///
+/// # Errors
+/// When the engine does not answer.
+pub async fn images(
+    engine: &Engine,
+    desired: &Desired,
+    containers: &[Arc<Container>],
+    volumes: &Volumes,
+    gate_open: bool,
+) -> Result<BTreeMap<ServiceName, String>, locket_engine::Error> {
+    let mut images = BTreeMap::new();
+    for (service, wanted) in &desired.services {
+        let Some(volume) = volumes.services.get(service) else {
+            continue;
+        };
+        if !names_owners(&wanted.items) {
+            continue;
         }
+        let model = desired.model.get(service).and_then(|m| m.image.clone());
+        // What compose builds for a service that names no image has a name of its own.
+        let named = model.unwrap_or_else(|| format!("{}-{service}", desired.project));
+        let runs = containers
+            .iter()
+            .filter(|it| service_of(it) == *service && mounts(it, volume) && !is_oneoff(it))
+            .max_by_key(|it| (it.state.status == Status::Running, it.state.started_at))
+            .map(|it| it.image_id.clone());
+        let image = match runs {
+            Some(id) if !gate_open => id,
+            runs => match engine.image(&named).await? {
+                Some(found) => found.id,
+                None => runs.unwrap_or(named),
+            },
+        };
+        images.insert(service.clone(), image);
     }
-    let word = |all: BTreeSet<&str>| all.into_iter().collect::<Vec<_>>().join(" ");
-    images
-        .into_iter()
-        .map(|(service, all)| (service, word(all)))
-        .collect()
+    Ok(images)
+}
+
+fn mounts(it: &Container, volume: &str) -> bool {
+    let is_it = |m: &locket_engine::Mount| m.kind == "volume" && m.source == volume;
+    it.mounts.iter().any(is_it)
+}
+
+fn is_oneoff(it: &Container) -> bool {
+    let label = it.labels.get(ONEOFF);
+    label.is_some_and(|v| v.eq_ignore_ascii_case("true"))
 }

@@ -18,6 +18,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::Host;
 use crate::api;
+use crate::observe::CONFIG_HASH;
 use crate::own::PROJECT;
 use crate::own::anchor::COMPOSE_PROJECT;
 use crate::project::Shared;
@@ -78,6 +79,7 @@ pub async fn run(
         host: settings.host,
         sources,
         cache: Arc::default(),
+        impostors: Default::default(),
         owners: Default::default(),
         holder: settings.holder,
     };
@@ -158,7 +160,9 @@ pub(crate) async fn follow_engine(service: Arc<Service>) {
                         .get(label)
                         .map(|p| ProjectName::from(p.as_str()))
                 };
-                if let Some(project) = of(COMPOSE_PROJECT).filter(|p| service.is_mine(p)) {
+                let by_compose = it.attributes.contains_key(CONFIG_HASH);
+                let compose = of(COMPOSE_PROJECT).filter(|p| by_compose && service.is_mine(p));
+                if let Some(project) = compose {
                     service.saw(&project, &it);
                 } else if let Some(project) = of(PROJECT) {
                     ask(&project, Trigger::change("anchor event"));

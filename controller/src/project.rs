@@ -23,7 +23,7 @@ use crate::Host;
 use crate::background::{Background, Wake};
 use crate::inbox::Inbox;
 use crate::link::{self, Lease, Link, Switches};
-use crate::observe;
+use crate::observe::{self, Impostors};
 use crate::own::anchor;
 use crate::owners::Owners;
 use crate::resolve::{Order, Workbench};
@@ -54,6 +54,8 @@ pub struct Shared {
     pub sources: Sources,
     /// One inspect a container incarnation.
     pub cache: Arc<InspectCache>,
+    /// Containers that are not what their labels say.
+    pub impostors: Impostors,
     /// Numbers of named owners.
     pub owners: Owners,
     /// How others reach the holder of our leases.
@@ -277,7 +279,7 @@ impl Project {
             }
         };
         let (containers, volumes, mut answers) = tokio::join!(
-            observe::containers(&shared.host.engine, &shared.cache, &self.name),
+            observe::containers(shared, &self.name),
             volumes,
             self.versions(shared, due)
         );
@@ -326,8 +328,15 @@ impl Project {
             paused: self.switches.paused || shared.draining.load(Relaxed),
             ..Observed::default()
         };
+        let images = match &self.link {
+            Some(link) => {
+                let (engine, volumes) = (&shared.host.engine, &link.volumes);
+                observe::images(engine, desired, &containers, volumes, observed.gate_open).await?
+            }
+            None => BTreeMap::new(),
+        };
         let (logs, clock) = self
-            .look_at_volumes(&compiled, &containers, &mut observed, now)
+            .look_at_volumes(&compiled, &images, &mut observed, now)
             .await?;
         let seen = Instant::now();
         // Probe, where it was not known before what to ask.
@@ -362,7 +371,7 @@ impl Project {
                 desired,
                 memory: &self.memory,
                 key: &link.key.0,
-                images: &images(&containers),
+                images: &images,
                 logs: &logs,
                 limit: config.limits.value,
                 now,
@@ -640,7 +649,7 @@ impl Project {
     async fn look_at_volumes(
         &mut self,
         compiled: &Compiled,
-        containers: &[Arc<Container>],
+        images: &BTreeMap<ServiceName, String>,
         observed: &mut Observed,
         now: Instant,
     ) -> Result<(BTreeMap<ServiceName, Vec<Entry>>, Stamp), Error> {
@@ -651,7 +660,6 @@ impl Project {
         let services = compiled.desired.services.keys().filter(mounted);
         let (logs, clock) = observe::logs(link, services).await?;
         let verify = self.verified.is_none_or(|at| now >= at + VERIFY_EVERY);
-        let mut surroundings = observe::surroundings(&compiled.desired, containers);
         for (service, log) in &logs {
             if verify && !log.is_empty() {
                 match observe::drift(link, service).await? {
@@ -660,7 +668,8 @@ impl Project {
                 }
             }
             let intact = !self.drifted.contains_key(service);
-            let around = surroundings.remove(service).unwrap_or_default();
+            // What names of owners mean changes with the image.
+            let around = images.get(service).cloned().unwrap_or_default();
             observed
                 .services
                 .insert(service.clone(), observe::service(log, intact, around));
@@ -716,10 +725,4 @@ impl Project {
     pub fn refused(&self) -> &BTreeMap<ServiceName, String> {
         &self.refused
     }
-}
-
-/// What names of owners are looked up in.
-fn images(containers: &[Arc<Container>]) -> BTreeMap<ServiceName, String> {
-    let image = |it: &Arc<Container>| (observe::service_of(it), it.image_id.clone());
-    containers.iter().map(image).collect()
 }

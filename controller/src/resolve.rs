@@ -68,7 +68,7 @@ pub struct Order<'a> {
     pub memory: &'a Memory,
     /// The project's key.
     pub key: &'a [u8; 32],
-    /// The image of each service that has a container: what names of owners are looked up in.
+    /// What names of owners are looked up in, for services whose files name one.
     pub images: &'a BTreeMap<ServiceName, String>,
     /// The logs of the services.
     pub logs: &'a BTreeMap<ServiceName, Vec<Entry>>,
@@ -365,15 +365,12 @@ async fn render(
     };
     let nothing = ComposeService::default();
     let model = order.desired.model.get(name).unwrap_or(&nothing);
-    // What compose builds for a service that names no image has a name of its own.
-    let built = || format!("{}-{name}", order.desired.project);
-    let image = order.images.get(name).cloned();
-    let image = image.or_else(|| model.image.clone()).unwrap_or_else(built);
+    let image = order.images.get(name).map_or("", String::as_str);
     let mut generation = Generation::default();
     for file in rendered.files {
         let (uid, gid, mode) = match order
             .owners
-            .resolve(order.engine, &image, model, &file.file)
+            .resolve(order.engine, image, model, &file.file)
             .await
         {
             Ok(owner) => owner,

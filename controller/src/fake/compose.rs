@@ -232,6 +232,7 @@ impl World {
         let mut labels: BTreeMap<String, String> = self.label("service", service).into();
         labels.extend(self.label("container-number", &number.to_string()));
         labels.extend(self.label("oneoff", oneoff));
+        labels.extend(self.label("config-hash", "of this service"));
         let image = spec.model[service].image.clone();
         let create = CreateContainer {
             name,

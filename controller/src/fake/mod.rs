@@ -118,6 +118,7 @@ impl World {
             host: Arc::new(Host::new(self.engine.clone(), binary, "test")),
             sources: Sources::new(Arc::new(Opener(Arc::clone(&self.backend))), authority),
             cache: Arc::default(),
+            impostors: Default::default(),
             owners: Default::default(),
             holder: "a test".into(),
         };
@@ -213,8 +214,14 @@ impl World {
         self.engine.inspect(name).await.unwrap()
     }
 
-    /// The first container of a service.
-    ///
+    /// What a pass takes for the project's containers, by name.
+    pub async fn taken_for_ours(&self) -> Vec<String> {
+        let shared = Arc::clone(self.someone().await.service.shared());
+        let found = crate::observe::containers(&shared, &self.name()).await;
+        found.unwrap().iter().map(|it| it.name.clone()).collect()
+    }
+
+    /// The first container of a service.    ///
     /// # Panics
     /// When there is none.
     pub async fn container(&self, service: &str) -> Container {

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use locket_crds::api::ConditionKind;
-use locket_engine::fake::{App, Verdict};
+use locket_engine::CreateContainer;
+use locket_engine::fake::{App, FakeImage, Verdict};
 use locket_provider::ErrorKind;
 use tokio::time::sleep;
 
@@ -129,6 +130,37 @@ async fn an_old_failure_gives_way_to_a_new_one() {
             reason(w).await.as_deref() == Some("NotFound")
         })
         .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_container_that_has_its_labels_from_its_image_is_nobodys() {
+    let world = up().await;
+    let compose =
+        |(name, value): (&str, &str)| (format!("com.docker.compose.{name}"), value.into());
+    let built = [("project", "shop"), ("service", "api")];
+    let hostile = [("config-hash", "made up"), ("container-number", "7")];
+    let all = built.into_iter().chain(hostile);
+    for (name, labels) in [
+        ("built", built.map(compose).into()),
+        ("hostile", all.map(compose).collect()),
+    ] {
+        let image = FakeImage {
+            labels,
+            ..FakeImage::default()
+        };
+        world.fake.add_image(name, image);
+        let create = CreateContainer {
+            name: name.into(),
+            image: name.into(),
+            ..CreateContainer::default()
+        };
+        let id = world.engine.create(&create).await.unwrap();
+        world.engine.start(&id).await.unwrap();
+    }
+    assert_eq!(
+        world.taken_for_ours().await,
+        ["shop-api-1", "shop-mailer-1"]
+    );
 }
 
 #[tokio::test(start_paused = true)]

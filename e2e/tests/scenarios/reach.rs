@@ -233,6 +233,62 @@ fn owner_mode_path_and_templates_are_as_asked() {
     p.finish();
 }
 
+const UPGRADED: &str = r#"
+x-locket: { secrets: { key: local:key } }
+services:
+  locket: { provider: { type: locket } }
+  app:
+    image: IMAGE:1
+    pull_policy: never
+    user: owner
+    command: [sh, -c, 'cat /run/secrets/key >/tmp/seen || exit 1; exec sleep 86400']
+    depends_on: [locket]
+    x-locket: { secrets: [{ source: key, uid: owner, mode: "0400" }] }
+"#;
+
+/// The number behind a user's name is the new image's before its container is there, and without a controller.
+#[test]
+fn an_image_in_which_the_owner_has_another_number_is_served() {
+    let mut p = Project::new("upgraded", UPGRADED);
+    let image = format!("{}-image", p.name());
+    p.edit("compose.yaml", "IMAGE", &image);
+    let tags = [("1", "1000"), ("2", "2000")].map(|(tag, uid)| {
+        let tag = format!("{image}:{tag}");
+        let line = format!("echo owner:x:{uid}:{uid}::/:/bin/sh >>/etc/passwd");
+        let made = [
+            "run",
+            "--name",
+            &image,
+            "locket-test/busybox",
+            "sh",
+            "-c",
+            &line,
+        ];
+        p.docker(&made).ok();
+        p.docker(&["commit", &image, &tag]).ok();
+        p.docker(&["rm", &image]).ok();
+        tag
+    });
+    let key = p.canary("key");
+    p.store("key", &key);
+    p.up(&[]);
+    let seen = |p: &Project| {
+        eventually(30, "the application has read its file", || {
+            p.container("app").read("/tmp/seen")
+        })
+    };
+    assert_eq!(seen(&p), key.as_bytes());
+    p.edit("compose.yaml", &tags[0], &tags[1]);
+    p.up(&[]);
+    assert_eq!(seen(&p), key.as_bytes());
+    let owner = ["stat", "-Lc", "%u", "/run/secrets/key"];
+    assert_eq!(p.container("app").exec(&owner).ok().text(), "2000");
+    // Images are nobody's business at the end of a scenario but of the one that makes them.
+    p.compose(&["rm", "-sf", "app"]).ok();
+    p.docker(&["rmi", &tags[0], &tags[1]]).ok();
+    p.finish();
+}
+
 const WAITS: &str = r#"
 x-locket: { secrets: { key: local:key } }
 services:
