@@ -8,7 +8,7 @@ mod overlap;
 mod raw;
 
 pub use files::{ComposeFlags, Files, How};
-pub use load::{Loaded, ModelExtras, Request, load};
+pub use load::{Loaded, ModelExtras, Profiles, Request, load};
 pub use raw::{Raw, RawService, raw};
 #[cfg(test)]
 pub use {load::ModelVolume, overlap::overlaps};

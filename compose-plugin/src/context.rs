@@ -209,7 +209,7 @@ impl Context {
     /// How long a gate waits by the configuration of the controller that looks after this engine; `None` if it does not say.
     pub async fn gate_timeout(&self) -> Option<Duration> {
         let host = self.host().await.ok()?;
-        for place in Place::all(&host, socket_path(&self.env)).await {
+        for place in Place::all(&host, sockets(&self.env)).await {
             if let Ok(timeout) = Client::new(place, Arc::clone(&host)).gate_timeout().await {
                 return timeout;
             }
@@ -220,7 +220,7 @@ impl Context {
     async fn open(&self, base: &Path, config: HostConfig) -> Result<Access> {
         let options = access::Options {
             host: self.host().await?,
-            socket: socket_path(&self.env),
+            sockets: sockets(&self.env),
             opener: self.opener(base).await?,
             config: Arc::new(config),
             version: VERSION.to_owned(),
@@ -249,17 +249,25 @@ impl Context {
     }
 }
 
-/// Where the controller listens on this machine: `LOCKET_SOCKET`, else a place that fits the user.
+/// Where a controller of this user listens on this machine: `LOCKET_SOCKET`, else a place that fits the user.
 pub fn socket_path(env: &BTreeMap<String, String>) -> PathBuf {
+    let mut all = sockets(env);
+    all.swap_remove(0)
+}
+
+/// Where a controller may be found on this machine, nearest first: the user's own, then root's, which serves whoever may use the
+/// engine. Root does not ask a user's: it could answer anything.
+pub fn sockets(env: &BTreeMap<String, String>) -> Vec<PathBuf> {
+    sockets_of(rustix::process::geteuid().is_root(), env)
+}
+
+fn sockets_of(is_root: bool, env: &BTreeMap<String, String>) -> Vec<PathBuf> {
     let set = |name: &str| env.get(name).filter(|value| !value.is_empty());
-    match (
-        set("LOCKET_SOCKET"),
-        rustix::process::geteuid().is_root(),
-        set("XDG_RUNTIME_DIR"),
-    ) {
-        (Some(path), ..) => PathBuf::from(path),
-        (None, false, Some(dir)) => Path::new(dir).join("locket/controller.sock"),
-        (None, ..) => PathBuf::from("/run/locket/controller.sock"),
+    let roots = PathBuf::from("/run/locket/controller.sock");
+    match (set("LOCKET_SOCKET"), set("XDG_RUNTIME_DIR")) {
+        (Some(path), _) => vec![PathBuf::from(path)],
+        (None, Some(dir)) if !is_root => vec![Path::new(dir).join("locket/controller.sock"), roots],
+        (None, _) => vec![roots],
     }
 }
 
@@ -320,6 +328,14 @@ mod tests {
             Path::new("/x/y.sock")
         );
         assert!(socket_path(&env(&[("LOCKET_SOCKET", "")])).ends_with("locket/controller.sock"));
+        let session = env(&[("XDG_RUNTIME_DIR", "/run/user/7")]);
+        let (own, roots) = (
+            Path::new("/run/user/7/locket/controller.sock"),
+            Path::new("/run/locket/controller.sock"),
+        );
+        assert_eq!(sockets_of(false, &session), [own, roots]);
+        assert_eq!(sockets_of(true, &session), [roots]);
+        assert_eq!(sockets_of(false, &env(&[])), [roots]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use locket_crds::reference::SecretRef;
 use locket_crds::spec::Operand;
 use serde::Deserialize;
 
-use crate::compose::{self, ComposeFlags, Files, Loaded, Request, files};
+use crate::compose::{self, ComposeFlags, Files, Loaded, Profiles, Request, files};
 use crate::context::Context;
 use crate::error::{CommandError, Result};
 
@@ -120,7 +120,7 @@ pub async fn load(cx: &Context, flags: &ComposeFlags) -> Result<Loaded> {
         &Request {
             flags,
             files: &files,
-            all_profiles: true,
+            profiles: Profiles::All,
         },
     )
     .await

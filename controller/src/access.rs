@@ -71,8 +71,8 @@ impl Error {
 pub struct Options {
     /// The engine, and the program that runs in containers.
     pub host: Arc<Host>,
-    /// Where a controller on this machine would listen.
-    pub socket: PathBuf,
+    /// Where a controller on this machine may listen, nearest first.
+    pub sockets: Vec<PathBuf>,
     /// Makes stores, for a pass in the client.
     pub opener: Arc<dyn OpenStore>,
     /// The host configuration, for a pass in the client.
@@ -111,14 +111,14 @@ impl Drop for Access {
 }
 
 impl Access {
-    /// Looks for a controller that looks after this engine: at the socket, then in the container of that name.
+    /// Looks for a controller that looks after this engine: at the sockets, then in the container of that name.
     ///
     /// # Errors
     /// When the engine does not answer. That there is no controller is no error.
     pub async fn open(options: Options) -> Result<Self, Error> {
         let lost = |e| Error::unavailable("the engine does not answer", e);
         let engine_id = options.host.engine.info().await.map_err(lost)?.id;
-        for place in Place::all(&options.host, options.socket.clone()).await {
+        for place in Place::all(&options.host, options.sockets).await {
             let named = place.to_string();
             let client = Client::new(place, Arc::clone(&options.host));
             match client.answerer().await {

@@ -64,10 +64,12 @@ impl fmt::Display for Place {
 
 impl Place {
     /// Where one may be found, nearest first.
-    pub async fn all(host: &Host, socket: PathBuf) -> Vec<Self> {
+    pub async fn all(host: &Host, sockets: Vec<PathBuf>) -> Vec<Self> {
         let mut all = Vec::new();
-        if UnixStream::connect(&socket).await.is_ok() {
-            all.push(Self::Socket(socket));
+        for socket in sockets {
+            if UnixStream::connect(&socket).await.is_ok() {
+                all.push(Self::Socket(socket));
+            }
         }
         all.extend(
             controller::running(host)

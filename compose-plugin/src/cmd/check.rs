@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use crate::compose::{self, ComposeFlags, Request, files};
+use crate::compose::{self, ComposeFlags, Profiles, Request, files};
 use crate::context::Context;
 use crate::docker::Docker;
 use crate::error::{CommandError, Result};
@@ -28,7 +28,7 @@ pub async fn run(args: CheckArgs, cx: &Context) -> Result<ExitCode> {
     let request = Request {
         flags: &args.compose,
         files: &files,
-        all_profiles: true,
+        profiles: Profiles::All,
     };
     let loaded = compose::load(&docker, &request).await?;
     let text = loaded.text(cx.term.color());

@@ -27,8 +27,18 @@ pub struct Request<'a> {
     pub flags: &'a ComposeFlags,
     /// The files.
     pub files: &'a Files,
-    /// Services of all profiles, not only of the enabled ones.
-    pub all_profiles: bool,
+    /// Which services.
+    pub profiles: Profiles<'a>,
+}
+
+/// Services of which profiles are read.
+#[derive(Debug, Clone, Copy)]
+pub enum Profiles<'a> {
+    /// All.
+    All,
+    /// Those that the flags and the environment enable, and those of services that are among these words of a command line:
+    /// compose enables them when it is told a service's name. See <https://docs.docker.com/compose/how-tos/profiles/>.
+    Enabled(&'a [String]),
 }
 
 /// A project that was read.
@@ -133,9 +143,7 @@ pub async fn load(docker: &Docker, request: &Request<'_>) -> Result<Loaded> {
     let files = request.files;
     let sources = sources(files)?;
     let (docker, mut args) = docker.compose(request.flags, files);
-    if request.all_profiles {
-        args.push("--profile=*".to_owned());
-    }
+    args.extend(profiles(request.profiles, &sources));
     args.extend(["config", "--no-env-resolution"].map(str::to_owned));
     let output = docker.output(&args).await?;
     if !output.status.success() {
@@ -177,6 +185,36 @@ pub async fn load(docker: &Docker, request: &Request<'_>) -> Result<Loaded> {
         extras,
         files: files.clone(),
     })
+}
+
+/// The flags that have compose read these services too.
+fn profiles(wanted: Profiles<'_>, sources: &[(String, String)]) -> Vec<String> {
+    let names = match wanted {
+        Profiles::All => return vec!["--profile=*".to_owned()],
+        Profiles::Enabled(names) => names,
+    };
+    let mut found = BTreeSet::new();
+    // One that cannot be read is refused by compose, a moment later.
+    let documents = sources.iter().filter_map(|(_, it)| yaml::document(it).ok());
+    for document in documents {
+        let of = |name: &String| {
+            document
+                .get("services")?
+                .get(name)?
+                .get("profiles")
+                .cloned()
+        };
+        for profiles in names.iter().filter_map(of) {
+            if let Value::List(all) = profiles.value {
+                found.extend(all.into_iter().filter_map(|it| match it.value {
+                    Value::Str(name) => Some(name),
+                    _ => None,
+                }));
+            }
+        }
+    }
+    let flag = |name: &String| format!("--profile={name}");
+    found.iter().map(flag).collect()
 }
 
 /// The user's texts, those that they include or extend in front of them.

@@ -26,15 +26,13 @@ pub struct RawService {
     pub shim: Option<String>,
 }
 
-/// Asks compose for the model before interpolation.
+/// Asks compose for the model before interpolation, with the services of all profiles.
 ///
 /// # Errors
 /// Compose's own, for files that it has read before.
 pub async fn raw(docker: &Docker, request: &Request<'_>) -> Result<Raw> {
     let (docker, mut args) = docker.compose(request.flags, request.files);
-    if request.all_profiles {
-        args.push("--profile=*".to_owned());
-    }
+    args.push("--profile=*".to_owned());
     args.extend(
         [
             "config",

@@ -14,7 +14,7 @@ use locket_crds::spec::{ProjectSpec, Via};
 
 use super::args::Args;
 use super::lines::Lines;
-use crate::compose::{self, ComposeFlags, Loaded, Request, files};
+use crate::compose::{self, ComposeFlags, Loaded, Profiles, Request, files};
 use crate::context::{Context, engine_error};
 use crate::endpoint::Parent;
 use crate::error::{CommandError, Result};
@@ -37,7 +37,7 @@ pub async fn run(
         &Request {
             flags: &flags,
             files: &files,
-            all_profiles: false,
+            profiles: Profiles::Enabled(parent.as_ref().map_or(&[], |it| &it.command)),
         },
     )
     .await?;

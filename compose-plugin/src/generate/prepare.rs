@@ -11,7 +11,7 @@ use super::{
     additions, document, gate, images, inline, needs_volume, own, place, sufficient,
     with_compose_file,
 };
-use crate::compose::{self, ComposeFlags, Files, Loaded, Raw, Request, files};
+use crate::compose::{self, ComposeFlags, Files, Loaded, Profiles, Raw, Request, files};
 use crate::docker::Docker;
 use crate::error::{CommandError, Result};
 use crate::user_files::{self, Change};
@@ -67,7 +67,7 @@ pub async fn prepare(
     let request = Request {
         flags,
         files: &base,
-        all_profiles: true,
+        profiles: Profiles::All,
     };
     let loaded = compose::load(docker, &request).await?;
     let spec = loaded.spec(color)?;

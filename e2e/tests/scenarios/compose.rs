@@ -144,6 +144,28 @@ fn one_service_alone_gets_only_its_own() {
     p.finish();
 }
 
+/// Compose enables the profile of a service that is named, and of no other.
+#[test]
+fn a_service_of_a_profile_that_is_started_by_name_gets_its_own() {
+    let (p, key) = project("by-name");
+    p.edit(
+        "compose.yaml",
+        "  plain:\n",
+        "  job:\n    <<: *app\n    profiles: [jobs]\n    x-locket: { env: { KEY: key } }\n  plain:\n",
+    );
+    p.locket(&["generate", "--yes"]).ok();
+    p.compose(&["up", "-d"]).ok();
+    assert!(p.containers("job").is_empty());
+    let print = ["run", "--rm", "-T", "job", "sh", "-c", "printf %s \"$KEY\""];
+    let run = p.compose(&print).says_values().ok();
+    assert_eq!(run.stdout, key.as_bytes());
+    p.compose(&["up", "-d", "job"]).ok();
+    assert_eq!(p.container("job").env("KEY").unwrap(), key.as_bytes());
+    // Compose's own `down` leaves what it is not told of.
+    p.compose(&["--profile", "jobs", "down", "-v"]).ok();
+    p.finish();
+}
+
 #[test]
 fn no_deps_before_anything_exists_is_a_clear_error() {
     let (p, key) = project("no-deps");

@@ -16,7 +16,7 @@ use locket_providers::local::{ConfigFile, LocalClient};
 
 use super::container::{self, Needs};
 use crate::config::{self, store_error};
-use crate::context::{Context, engine_error, socket_path};
+use crate::context::{Context, engine_error, sockets};
 use crate::credentials;
 use crate::endpoint::DEFAULT_SOCKET;
 use crate::error::{CommandError, Result};
@@ -75,7 +75,9 @@ pub async fn install(args: InstallArgs, cx: &Context) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let engine = &host.engine;
-    nobody_else(&host, socket_path(&cx.env), &info.id).await?;
+    for socket in sockets(&cx.env) {
+        nobody_else(&host, socket, &info.id).await?;
+    }
     let steps = cx.term.steps();
     let id = match engine.inspect(NAME).await.map_err(engine_error)? {
         Some(it) if !container::is_ours(&it) => {
