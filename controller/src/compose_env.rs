@@ -45,7 +45,8 @@ pub async fn values(
             }
         }
     }
-    // The project's own key lies in its volume, which such a project need not have; here it only makes salts.
+    // The project's own key lies in its volume, which such a project need not have. A key makes salts, and what is salted is
+    // refused here: `locket_crds::resolve`.
     let key = Sha256::digest(spec.project.as_str()).into();
     let rendered = locket_render::render(&items, &values, &Key::new(key), RenderOptions::default());
     let rendered = rendered.map_err(|problems| {

@@ -61,23 +61,15 @@ impl Compiled {
         let mut asked = BTreeMap::new();
         for (service, it) in &spec.services {
             let Some(items) = items.remove(service) else {
+                let errors = || diagnostics.iter().filter(|d| d.is_error());
+                let own = errors().find(|d| it.origins().any(|o| *o == d.place.origin));
+                let why = own.or(errors().next()).map(diag::one_line);
+                broken.insert(service.clone(), why.unwrap_or_default());
                 continue;
             };
-            let is_error =
-                |d: &&diag::Diagnostic| d.is_error() && d.place.origin.line == it.origin.line;
-            if items.is_empty() {
-                // Nothing but variables for compose, or an error that says why there is nothing.
-                if compose_env.contains_key(service) {
-                    continue;
-                }
-                let why = diagnostics
-                    .iter()
-                    .find(is_error)
-                    .or(diagnostics.iter().find(|d| d.is_error()));
-                if let Some(why) = why {
-                    broken.insert(service.clone(), diag::one_line(why));
-                    continue;
-                }
+            // Nothing but variables for compose.
+            if items.is_empty() && compose_env.contains_key(service) {
+                continue;
             }
             asked.insert(
                 service.clone(),
@@ -166,7 +158,9 @@ pub fn merge(
 
 #[cfg(test)]
 mod tests {
-    use locket_crds::spec::{ComposeService, Defaults, ServiceSpec};
+    use locket_crds::spec::{
+        ComposeService, Defaults, EnvGrant, EnvValue, Operand, Origin, ServiceSpec, Via,
+    };
 
     use super::*;
 
@@ -188,6 +182,34 @@ mod tests {
                 .map(|s| ((*s).into(), ComposeService::default()))
                 .collect(),
         }
+    }
+
+    #[test]
+    fn a_service_with_an_error_is_told_and_the_others_are_served() {
+        let mut spec = spec(&["bad", "good"]);
+        let env = |line| EnvGrant {
+            value: EnvValue::Secret(Operand::Name("nowhere".into())),
+            via: Via::Shim,
+            origin: Origin {
+                file: "compose.yaml".into(),
+                line,
+                column: 3,
+            },
+        };
+        let bad = spec.services.get_mut("bad").unwrap();
+        bad.env.insert("KEY".into(), env(7));
+        let compiled = Compiled::new(&spec, &HostConfig::default());
+        let served: Vec<&str> = compiled
+            .desired
+            .services
+            .keys()
+            .map(|s| s.as_str())
+            .collect();
+        assert_eq!(served, ["good"]);
+        let (name, why) = compiled.broken.first_key_value().unwrap();
+        assert_eq!(name.as_str(), "bad");
+        assert!(why.contains("compose.yaml:7:3"), "{why}");
+        assert_eq!(compiled.broken.len(), 1);
     }
 
     #[test]

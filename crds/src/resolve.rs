@@ -27,6 +27,7 @@ pub fn resolve(spec: &ProjectSpec) -> (BTreeMap<ServiceName, Vec<Item>>, Vec<Dia
         spec,
         problems: Vec::new(),
         used: BTreeSet::new(),
+        handed: BTreeMap::new(),
     };
     let mut items = BTreeMap::new();
     for (name, service) in &spec.services {
@@ -48,6 +49,8 @@ struct Resolver<'a> {
     spec: &'a ProjectSpec,
     problems: Vec<Diagnostic>,
     used: BTreeSet<&'a SecretName>,
+    /// Variables that compose is handed, and who asked first.
+    handed: BTreeMap<&'a str, (Content, &'a Origin)>,
 }
 
 impl<'a> Resolver<'a> {
@@ -99,12 +102,7 @@ impl<'a> Resolver<'a> {
             let target = match grant.via {
                 Via::Shim => Target::Env { key: key.clone() },
                 Via::Compose => {
-                    self.say(
-                        Code::Visible,
-                        &grant.origin,
-                        format!("{key} will be visible in `docker inspect`"),
-                    )
-                    .help = Some("leave `via: compose` out if the shim can be used".to_owned());
+                    self.handed(key, content.as_ref(), &grant.origin);
                     Target::ComposeEnv { key: key.clone() }
                 }
             };
@@ -115,6 +113,36 @@ impl<'a> Resolver<'a> {
             }));
         }
         items
+    }
+
+    /// A variable that compose is handed: all can see it, and there is one namespace for all services.
+    fn handed(&mut self, key: &'a str, content: Option<&Content>, origin: &'a Origin) {
+        let message = format!("{key} will be visible in `docker inspect`");
+        self.say(Code::Visible, origin, message).help =
+            Some("leave `via: compose` out if the shim can be used".to_owned());
+        let Some(content) = content else { return };
+        let hashes = |filter: &Filter| matches!(filter, Filter::Bcrypt | Filter::Htpasswd(_));
+        let hashed = |part: &Part| matches!(part, Part::Expr(e) if e.filters.iter().any(hashes));
+        if matches!(content, Content::Template { template, .. } if template.parts().iter().any(hashed))
+        {
+            let message = format!("{key} is a password hash, and its salt would be no secret");
+            self.say(Code::VisibleHash, origin, message).help =
+                Some("leave `via: compose` out, or deliver it as a file".to_owned());
+        }
+        match self.handed.get(key) {
+            Some((other, first)) if other != content => {
+                let first = (*first).clone();
+                let message = format!("two services hand compose {key}, with different values");
+                let problem = Diagnostic::new(Code::EnvConflict, origin.clone(), message);
+                self.problems.push(
+                    problem
+                        .label(first, "the other one")
+                        .help("give one of them another name"),
+                );
+            }
+            Some(_) => {}
+            None => drop(self.handed.insert(key, (content.clone(), origin))),
+        }
     }
 
     /// Compose's own files must not lie in our mount, which would hide them.

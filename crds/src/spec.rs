@@ -171,6 +171,14 @@ impl ServiceSpec {
     /// The default of [`ServiceSpec::path`].
     pub const PATH: &str = "/run/secrets";
 
+    /// Where it and its parts were written.
+    pub fn origins(&self) -> impl Iterator<Item = &Origin> {
+        let files = self.secrets.iter().map(|it| &it.origin);
+        let templates = self.templates.iter().map(|it| &it.origin);
+        let env = self.env.values().map(|it| &it.origin);
+        files.chain(templates).chain(env).chain([&self.origin])
+    }
+
     /// One that is given nothing.
     pub fn empty() -> Self {
         Self {

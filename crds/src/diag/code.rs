@@ -93,6 +93,10 @@ codes! {
     UnknownLabel = "L030" "unknown-label" Error,
     /// A label and `x-locket` say different things.
     LabelConflict = "L031" "label-conflict" Warning,
+    /// Two services hand compose one variable with different values.
+    EnvConflict = "L032" "env-conflict" Error,
+    /// A password hash that compose is handed: its salt cannot be kept from who can see it.
+    VisibleHash = "L033" "visible-hash" Error,
     /// A name that some shells cannot use.
     UnportableEnvName = "L040" "unportable-env-name" Warning,
     /// A catalogue entry that nobody uses.

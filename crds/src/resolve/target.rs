@@ -7,8 +7,8 @@ use crate::spec::Origin;
 
 /// The longest part of a path, <https://man7.org/linux/man-pages/man7/path_resolution.7.html>.
 const MAX_PART: usize = 255;
-/// The longest path; what is left of 4096 is for the directories around it.
-const MAX_PATH: usize = 3072;
+/// The longest path that is delivered; what is left of 4096 is for the mount point and the directories around it.
+const MAX_PATH: usize = 2048;
 
 /// The files of one service, with the place that asked for each.
 #[derive(Default)]

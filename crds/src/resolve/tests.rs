@@ -178,3 +178,55 @@ fn an_empty_catalogue_says_so() {
         unknown-name: compose.yaml:2:31: the catalogue has no secret `db` (`x-locket.secrets` names none; write `<source>:<path>#<field>` or add it there)
     "#]].assert_eq(&problems);
 }
+
+#[test]
+fn what_compose_is_handed_has_one_namespace_and_no_hashes() {
+    let (items, problems) = resolved(
+        "name: p
+x-locket:
+  secrets: { a: local:a, b: local:b }
+services:
+  one:
+    x-locket:
+      env:
+        SAME: { secret: a, via: compose }
+        OTHER: { secret: a, via: compose }
+  two:
+    x-locket:
+      env:
+        SAME: { secret: a, via: compose }
+        OTHER: { secret: b, via: compose }
+  three:
+    x-locket:
+      env:
+        HASH: { secret: \"{{ a | htpasswd(\\\"u\\\") }}\", via: compose }
+        FINE: \"{{ a | bcrypt }}\"
+",
+    );
+    let errors: String = problems
+        .lines()
+        .filter(|l| !l.starts_with("visible:"))
+        .map(|l| format!("{l}\n"))
+        .collect();
+    expect![[r#"
+        env-conflict: compose.yaml:14:16: two services hand compose OTHER, with different values (give one of them another name)
+        visible-hash: compose.yaml:18:15: HASH is a password hash, and its salt would be no secret (leave `via: compose` out, or deliver it as a file)
+    "#]].assert_eq(&errors);
+    assert_eq!(
+        items.keys().map(|s| s.as_str()).collect::<Vec<_>>(),
+        ["one"]
+    );
+}
+
+#[test]
+fn a_target_is_as_long_as_can_be_delivered() {
+    let path = |parts: usize| vec!["x".repeat(127); parts].join("/");
+    let of = |path: &str| {
+        let text = format!(
+            "name: p\nx-locket: {{ secrets: {{ a: local:a }} }}\nservices: {{ api: {{ x-locket: {{ secrets: [{{ source: a, target: {path} }}] }} }} }}"
+        );
+        resolved(&text).1
+    };
+    assert_eq!(of(&path(16)), "", "2,047 bytes");
+    assert!(of(&path(17)).contains("too long"));
+}
