@@ -24,7 +24,7 @@ use crate::link::Lease;
 use crate::project::{Mode, Passed, Project, Shared};
 use crate::resolve::chain;
 use crate::spec::merge;
-use crate::view::{self, Delivery, View};
+use crate::view::{self, Delivery, Numbers, View};
 use crate::{compose_env, observe};
 
 /// How long a request waits for a pass that runs. A pass waits for a backend at most twice.
@@ -59,6 +59,7 @@ pub struct Service {
     handle: OnceLock<Handle<ProjectName>>,
     /// Projects that are only looked at; kept, so that a command that looks often asks backends as rarely as a controller does.
     looked_at: tokio::sync::Mutex<BTreeMap<ProjectName, Project>>,
+    numbers: Numbers,
 }
 
 /// Runs the passes of a service.
@@ -89,6 +90,7 @@ impl Service {
             rooms: Mutex::default(),
             handle: OnceLock::new(),
             looked_at: Default::default(),
+            numbers: Numbers::default(),
         }))
     }
 
@@ -186,7 +188,7 @@ impl Service {
                 Outcome::Done(Requeue::After(Duration::from_secs(1)))
             }
             Ok(Passed::Looked(look)) => {
-                room.show(|before| view::view(&project, &look, before));
+                room.show(|before| view::view(&project, &look, before, &self.numbers));
                 Outcome::Done(look.again.map_or(Requeue::AwaitChange, Requeue::After))
             }
             Err(e) => {
@@ -341,7 +343,12 @@ impl Service {
             None => looked_at.entry(name.clone()).or_insert_with(fresh),
         };
         match project.pass(&self.shared, Mode::Look).await {
-            Ok(Passed::Looked(look)) => Ok(Arc::new(view::view(project, &look, &View::default()))),
+            Ok(Passed::Looked(look)) => Ok(Arc::new(view::view(
+                project,
+                &look,
+                &View::default(),
+                &self.numbers,
+            ))),
             Ok(Passed::Absent | Passed::Held(_)) => Ok(Arc::default()),
             Err(e) => Err(Error::unavailable("the project cannot be looked at", e)),
         }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use locket_core::memory::{Event, EventKind};
 use locket_core::report::{Condition, ConditionKind, ServiceReport};
@@ -24,8 +25,8 @@ pub struct View {
     pub status: Option<api::ProjectStatus>,
     /// What was wanted.
     pub desired: Option<Arc<Desired>>,
-    /// What has happened, oldest first.
-    pub events: Vec<Event>,
+    /// What has happened, oldest first, each with its number.
+    pub events: Vec<(u64, Event)>,
     /// Where each service's delivery stands.
     pub delivery: BTreeMap<ServiceName, Delivery>,
     /// What would be done, or was.
@@ -71,12 +72,46 @@ fn stamp(time: Time) -> api::Timestamp {
     api::Timestamp(time.0 / 1_000_000)
 }
 
+/// Numbers events in the order in which they are shown, over all projects. Their own time is not enough: what happened first in
+/// one project may be shown last, and clocks are set back.
+#[derive(Default)]
+pub struct Numbers(AtomicU64);
+
+impl Numbers {
+    /// What was shown before keeps its number. What is shown the first time by this process gets the microseconds of its time, so
+    /// that numbers mean about the same after a restart; what happens from then on gets one that is higher than all before.
+    fn number<'a>(
+        &self,
+        events: impl Iterator<Item = &'a Event>,
+        before: &View,
+    ) -> Vec<(u64, Event)> {
+        let is_first = before.pass == 0;
+        let one = |event: &Event| {
+            let time = event.last.0 / 1000;
+            let number = match before.events.iter().find(|(_, it)| it == event) {
+                Some((number, _)) => *number,
+                None if is_first => {
+                    self.0.fetch_max(time, Relaxed);
+                    time
+                }
+                None => {
+                    let next = |last: u64| Some(time.max(last + 1));
+                    let last = self.0.fetch_update(Relaxed, Relaxed, next);
+                    time.max(last.unwrap_or(time) + 1)
+                }
+            };
+            (number, event.clone())
+        };
+        events.map(one).collect()
+    }
+}
+
 /// Makes a view of what a pass saw; `before` gives the times of the last transitions.
-pub fn view(project: &Project, look: &Look, before: &View) -> View {
+pub fn view(project: &Project, look: &Look, before: &View, numbers: &Numbers) -> View {
     let now = look.now;
     let mut view = View {
         pass: before.pass + 1,
-        events: project.memory.events.iter().cloned().collect(),
+        events: numbers.number(project.memory.events.iter(), before),
         done: look.done.clone(),
         ..View::default()
     };
@@ -388,10 +423,9 @@ fn waiting(it: &Later) -> api::Waiting {
     }
 }
 
-/// The history of a project as events of the API. Their numbers are the microseconds of their last time: they rise, and they
-/// mean the same after a restart of whoever answers.
-pub fn events(project: &ProjectName, all: &[Event]) -> Vec<api::Event> {
-    let one = |e: &Event| {
+/// The history of a project as events of the API.
+pub fn events(project: &ProjectName, all: &[(u64, Event)]) -> Vec<api::Event> {
+    let one = |(number, e): &(u64, Event)| {
         let (reason, good) = word(e.kind);
         let container = e.container.as_deref().unwrap_or(e.service.as_str());
         let result = if e.result.is_empty() {
@@ -400,7 +434,7 @@ pub fn events(project: &ProjectName, all: &[Event]) -> Vec<api::Event> {
             format!(": {}", e.result)
         };
         api::Event {
-            seq: e.last.0 / 1000,
+            seq: *number,
             project: project.clone(),
             service: Some(e.service.clone()),
             kind: if good {
@@ -440,6 +474,7 @@ pub fn explain(view: &View, name: &ServiceName) -> Option<api::Explain> {
         .events
         .iter()
         .rev()
+        .map(|(_, e)| e)
         .filter(|e| e.service == *name)
         .map(act)
         .collect();
@@ -547,5 +582,52 @@ fn input(item: &Item) -> api::ExplainInput {
         target,
         references,
         origin,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(at: u64) -> Event {
+        Event {
+            first: Time(at * 1000),
+            last: Time(at * 1000),
+            count: 1,
+            service: "api".into(),
+            container: None,
+            kind: EventKind::Delivered,
+            from: None,
+            to: None,
+            changed: Vec::new(),
+            cause: String::new(),
+            result: String::new(),
+        }
+    }
+
+    /// Shows these events after those, and gives their numbers.
+    fn show(numbers: &Numbers, view: &mut View, times: &[u64]) -> Vec<u64> {
+        let events: Vec<Event> = times.iter().copied().map(event).collect();
+        let events = numbers.number(events.iter(), view);
+        *view = View {
+            pass: view.pass + 1,
+            events,
+            ..View::default()
+        };
+        view.events.iter().map(|(number, _)| *number).collect()
+    }
+
+    #[test]
+    fn what_is_shown_later_has_a_higher_number_whatever_the_clock_says() {
+        let numbers = Numbers::default();
+        let (mut a, mut b) = (View::default(), View::default());
+        assert_eq!(show(&numbers, &mut a, &[10, 20]), [10, 20]);
+        assert_eq!(show(&numbers, &mut b, &[15]), [15], "an old one is no news");
+        assert_eq!(show(&numbers, &mut b, &[15, 100]), [15, 100]);
+        // It happened before what the other project has shown.
+        assert_eq!(show(&numbers, &mut a, &[10, 20, 90]), [10, 20, 101]);
+        // The clock was set back, and the oldest was dropped from the history.
+        assert_eq!(show(&numbers, &mut a, &[20, 90, 5]), [20, 101, 102]);
+        assert_eq!(show(&numbers, &mut b, &[15, 100, 300]), [15, 100, 300]);
     }
 }
