@@ -14,7 +14,7 @@ use crate::exec::become_command;
 use crate::failure::Failure;
 use crate::gate::{Outcome, pass};
 use crate::process::{INIT, started_with};
-use crate::signals::{ENDING, Inherited, Signal, send_to_init};
+use crate::signals::{Inherited, Signal, ending, send_to_init};
 use crate::volume::{Generation, current, numbered};
 use crate::{EXIT_NO_GENERATION, EXIT_UNKNOWN, reap};
 
@@ -93,7 +93,7 @@ fn second_start(
 
 /// The gate. A signal that came while it opened still counts: it would be lost on a command that has set up nothing yet.
 fn wait(config: &Config, signals: &Inherited) -> Result<Outcome, Failure> {
-    let ending = signals.open(&ENDING);
+    let ending = signals.open(&ending());
     signals.block_also(&ending);
     let outcome = pass(config, &ending)?;
     Ok(ending.pending().map_or(outcome, Outcome::Signalled))

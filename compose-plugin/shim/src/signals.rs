@@ -1,5 +1,6 @@
 //! Signals: what this process was started with, what it does meanwhile, and putting everything back before a command runs.
 
+use std::io::IsTerminal as _;
 use std::mem::{self, MaybeUninit};
 use std::os::fd::{FromRawFd as _, OwnedFd};
 use std::ptr;
@@ -10,8 +11,24 @@ use rustix::io::Errno;
 /// Number of a signal.
 pub(crate) type Signal = libc::c_int;
 
-/// What ends a process that waits, as it would end one that is not PID 1: the kernel drops these for a PID 1 without handlers.
-pub(crate) const ENDING: [Signal; 4] = [libc::SIGTERM, libc::SIGINT, libc::SIGQUIT, libc::SIGHUP];
+/// What ends a process that waits: what containers are stopped with, and would end one that is not PID 1. The kernel drops these
+/// for a PID 1 without handlers. Apache's stop signal tells of a window's size everywhere else, so it counts without a terminal.
+pub(crate) fn ending() -> Vec<Signal> {
+    let mut signals = vec![
+        libc::SIGTERM,
+        libc::SIGINT,
+        libc::SIGQUIT,
+        libc::SIGHUP,
+        libc::SIGUSR1,
+        libc::SIGUSR2,
+        libc::SIGPWR,
+    ];
+    signals.extend(libc::SIGRTMIN()..=libc::SIGRTMAX());
+    if !std::io::stdin().is_terminal() {
+        signals.push(libc::SIGWINCH);
+    }
+    signals
+}
 
 /// The signal of a name that `on_change` may have.
 pub(crate) fn by_name(name: &str) -> Option<Signal> {

@@ -129,7 +129,15 @@ fn what_is_damaged_is_told_without_a_value() {
 
 #[test]
 fn a_signal_ends_the_wait_at_once() {
-    for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGQUIT, libc::SIGHUP] {
+    // All that images have as their stop signal: the engine's own, nginx, Apache, systemd.
+    let stop = [
+        libc::SIGTERM,
+        libc::SIGQUIT,
+        libc::SIGWINCH,
+        libc::SIGRTMIN() + 3,
+    ];
+    let others = [libc::SIGINT, libc::SIGHUP, libc::SIGUSR1, libc::SIGUSR2];
+    for signal in stop.into_iter().chain(others) {
         for more in ["", "init=reap"] {
             let volume = Volume::empty();
             let it = Running::start(&mut shim(&volume, more, SHOW));
