@@ -14,7 +14,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use locket_provider::{Error, ErrorKind, SecretValue};
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::header::{DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::{Method, StatusCode, Url};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -134,7 +134,7 @@ pub struct Request<'a> {
 pub struct Response {
     /// The status.
     pub status: StatusCode,
-    /// `Retry-After` in seconds; its other form, a date, counts as none.
+    /// `Retry-After`; a date is counted from the answer's own `Date`, so that no clock of ours has a say.
     pub retry_after: Option<Duration>,
     /// At most 8 MiB.
     pub body: Zeroizing<Vec<u8>>,
@@ -230,11 +230,7 @@ impl Http {
 
     async fn read(&self, mut answer: reqwest::Response) -> Result<Response, Error> {
         let status = answer.status();
-        let seconds = answer
-            .headers()
-            .get(RETRY_AFTER)
-            .and_then(|h| h.to_str().ok())
-            .and_then(|h| h.trim().parse().ok());
+        let retry_after = retry_after(answer.headers());
         let announced = answer
             .content_length()
             .and_then(|l| usize::try_from(l).ok())
@@ -249,7 +245,7 @@ impl Http {
         }
         Ok(Response {
             status,
-            retry_after: seconds.map(Duration::from_secs),
+            retry_after,
             body,
         })
     }
@@ -298,9 +294,48 @@ fn roots(ca: Option<&[u8]>) -> Result<RootCertStore, Error> {
     Ok(roots)
 }
 
+/// For how long the server wants to be left alone, see <https://www.rfc-editor.org/rfc/rfc9110#field.retry-after>.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name| headers.get(name)?.to_str().ok().map(str::trim);
+    let wish = text(RETRY_AFTER)?;
+    if let Ok(seconds) = wish.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let until = httpdate::parse_http_date(wish).ok()?;
+    let now = httpdate::parse_http_date(text(DATE)?).ok()?;
+    Some(until.duration_since(now).unwrap_or_default())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_wish_to_be_left_alone_is_understood_in_both_its_forms() {
+        let wish = |pairs: &[(HeaderName, &'static str)]| {
+            let pairs = pairs.iter().cloned();
+            retry_after(
+                &pairs
+                    .map(|(k, v)| (k, HeaderValue::from_static(v)))
+                    .collect(),
+            )
+        };
+        let date = (DATE, "Wed, 25 Nov 2026 09:00:00 GMT");
+        let later = (RETRY_AFTER, "Wed, 25 Nov 2026 09:02:00 GMT");
+        assert_eq!(
+            wish(&[(RETRY_AFTER, " 17 ")]),
+            Some(Duration::from_secs(17))
+        );
+        assert_eq!(
+            wish(&[later.clone(), date.clone()]),
+            Some(Duration::from_secs(120))
+        );
+        let past = (RETRY_AFTER, "Wed, 25 Nov 2026 08:00:00 GMT");
+        assert_eq!(wish(&[past, date.clone()]), Some(Duration::ZERO));
+        for none in [vec![], vec![date], vec![later], vec![(RETRY_AFTER, "soon")]] {
+            assert_eq!(wish(&none), None, "{none:?}");
+        }
+    }
 
     #[test]
     fn a_base_is_https_or_loopback_and_holds_no_secret() {

@@ -337,6 +337,12 @@ fn judge(answer: Response, what: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
             ErrorKind::Unavailable,
             "the server is a standby that does not serve reads",
         ),
+        503 if answer.retry_after.is_some() => Err(Error::new(
+            ErrorKind::Throttled {
+                after: answer.retry_after,
+            },
+            format!("{what}: the server wants to be left alone (503)"),
+        )),
         503 => error(
             ErrorKind::Unavailable,
             "the server is sealed or in maintenance (503)",
