@@ -6,6 +6,8 @@ use locket_crds::spec::{ComposeService, FileMode, Owner};
 use locket_engine::{CreateContainer, Engine};
 use tokio::sync::Mutex;
 
+/// What a container would run that is only read.
+const NEVER_STARTED: [&str; 1] = ["/locket-never-started"];
 /// Largest `/etc/passwd` or `/etc/group` that is read, bytes.
 const MAX: usize = 256 * 1024;
 
@@ -202,21 +204,32 @@ impl Owners {
     }
 }
 
-/// Reads the account files through a container that is made and never started.
+/// Reads the account files through a container that is made and never started. Its name is the image's, so that one which was left
+/// behind is used, and removed, by the next who asks.
 async fn read(
     engine: &Engine,
     image: &str,
     default_user: String,
 ) -> Result<Accounts, locket_engine::Error> {
+    let digest = image.trim_start_matches("sha256:");
+    let name = format!("locket-accounts-{}", digest.get(..12).unwrap_or(digest));
     let spec = CreateContainer {
+        name: name.clone(),
         image: image.to_owned(),
         // An image without a command cannot be created without one; it is never run.
-        cmd: Some(vec!["/locket-never-started".to_owned()]),
+        cmd: Some(NEVER_STARTED.map(str::to_owned).to_vec()),
         labels: [(crate::own::ROLE.to_owned(), "accounts".to_owned())].into(),
         network_mode: Some("none".to_owned()),
         ..CreateContainer::default()
     };
-    let id = engine.create(&spec).await?;
+    let id = match engine.create(&spec).await {
+        Ok(id) => id,
+        Err(e) if e.is_conflict() => match engine.inspect(&name).await? {
+            Some(it) if it.image_id == image && it.cmd == NEVER_STARTED => it.id,
+            _ => return Err(e),
+        },
+        Err(e) => return Err(e),
+    };
     let files = async {
         let passwd = engine
             .read_file(&id, "/etc/passwd", MAX)
@@ -231,7 +244,11 @@ async fn read(
     .await;
     let removed = engine.remove(&id, true).await;
     let (passwd, group) = files?;
-    removed?;
+    match removed {
+        // Somebody who has read the same was faster.
+        Err(e) if e.is_not_found() => {}
+        other => other?,
+    }
     Ok(Accounts::parse(
         &String::from_utf8_lossy(&passwd),
         &String::from_utf8_lossy(&group),
@@ -241,6 +258,8 @@ async fn read(
 
 #[cfg(test)]
 mod tests {
+    use locket_engine::fake::{Fake, FakeImage};
+
     use super::*;
 
     fn accounts(default_user: &str) -> Accounts {
@@ -249,6 +268,38 @@ mod tests {
             "root:x:0:\nweb:x:33:\n",
             default_user.to_owned(),
         )
+    }
+
+    #[tokio::test]
+    async fn a_lookup_that_was_killed_leaves_nothing_for_long() {
+        let fake = Fake::new();
+        let passwd = [("/etc/passwd".to_owned(), b"app:x:7:8:::\n".to_vec())];
+        let image = FakeImage {
+            files: passwd.into(),
+            ..FakeImage::default()
+        };
+        fake.add_image("app", image);
+        let engine = fake.connect().await.unwrap();
+        let id = engine.image("app").await.unwrap().unwrap().id;
+        let owners = Owners::default();
+        let file = FileMode {
+            uid: Some(Owner::Name("app".into())),
+            ..FileMode::default()
+        };
+        let service = ComposeService::default();
+        let left = async || engine.containers(&[crate::own::ROLE]).await.unwrap().len();
+        let mut killed = tokio::spawn({
+            let (engine, id) = (engine.clone(), id.clone());
+            async move { read(&engine, &id, String::new()).await }
+        });
+        while left().await == 0 && !killed.is_finished() {
+            tokio::task::yield_now().await;
+        }
+        killed.abort();
+        let _ = (&mut killed).await;
+        let found = owners.resolve(&engine, "app", &service, &file).await;
+        assert_eq!(found.unwrap(), (7, 0, 0o444));
+        assert_eq!(left().await, 0);
     }
 
     #[test]
