@@ -25,6 +25,11 @@ pub fn overlaps(spec: &ProjectSpec) -> Vec<Diagnostic> {
                 message,
             ));
         }
+        if INIT.starts_with(&format!("{}/", asked.path.trim_end_matches('/'))) {
+            let message = format!("the path of service {name} would hide {INIT}");
+            let problem = Diagnostic::new(Code::Overlap, asked.origin.clone(), message);
+            out.push(problem.help("give the service another `path`, for example `/run/locket`"));
+        }
         let below = format!("{}/", asked.path.trim_end_matches('/'));
         for (target, mount) in &model.mounts {
             let in_the_way = if target == INIT {

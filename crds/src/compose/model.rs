@@ -112,7 +112,24 @@ fn mounts(node: &Node) -> BTreeMap<String, Mount> {
         };
         Some((it.get("target").and_then(scalar)?, mount))
     };
-    items(node, "volumes").iter().filter_map(one).collect()
+    let tmpfs = |it: &Node| {
+        // The options stand behind a colon.
+        let target = it.as_str()?.split(':').next()?.to_owned();
+        let kind = "tmpfs".to_owned();
+        Some((
+            target,
+            Mount {
+                kind,
+                ..Mount::default()
+            },
+        ))
+    };
+    let short: Vec<Node> = match node.get("tmpfs") {
+        Some(it) if it.as_str().is_some() => vec![it.clone()],
+        _ => items(node, "tmpfs").to_vec(),
+    };
+    let volumes = items(node, "volumes").iter().filter_map(one);
+    volumes.chain(short.iter().filter_map(tmpfs)).collect()
 }
 
 /// Where compose puts the service's own `secrets` and `configs`.

@@ -152,6 +152,11 @@ fn nothing_else_may_be_mounted_in_our_place() {
         .assert_eq(&said("    x-locket", own));
     expect!["service api mounts something of its own at /run/secrets"]
         .assert_eq(&said("source: locket-api", "source: mine"));
+    let tmpfs = "    tmpfs: [\"/run/secrets:size=1m\"]\n    x-locket";
+    expect!["service api mounts something of its own at /run/secrets"]
+        .assert_eq(&said("    x-locket", tmpfs));
+    expect!["the path of service api would hide /sbin/docker-init"]
+        .assert_eq(&said("    x-locket: {", "    x-locket: { path: /sbin,"));
     expect!["service api mounts something of its own at /sbin/docker-init"]
         .assert_eq(&said("source: locket,", "source: tini,"));
 }
