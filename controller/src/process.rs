@@ -226,6 +226,8 @@ async fn resync(service: Arc<Service>) {
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         every.tick().await;
+        // A way to the engine that died without a word tells of nothing any more: what was seen does not count for ever.
+        service.shared().cache.clear();
         let mut all: BTreeSet<ProjectName> = service.known().into_iter().collect();
         all.extend(service.on_the_engine().await.unwrap_or_default());
         all.iter()

@@ -72,10 +72,15 @@ impl InspectCache {
     /// Drops what an event puts in doubt.
     pub fn observe(&self, event: &Event) {
         match event {
-            Event::Init => self.lock().by_id.clear(),
+            Event::Init => self.clear(),
             Event::Container(event) => self.forget(&event.id),
             Event::InitApply(_) | Event::InitDone | Event::Volume(_) => {}
         }
+    }
+
+    /// Drops everything.
+    pub fn clear(&self) {
+        self.lock().by_id.clear();
     }
 
     /// Drops one container, by its full id.
