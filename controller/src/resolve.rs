@@ -297,16 +297,26 @@ fn failed(
     reference: &SecretRef,
     problem: &Problem,
 ) -> Rendered {
+    Rendered::Failed {
+        reason: problem.reason.to_owned(),
+        message: explained(spec, wanted, reference, problem),
+    }
+}
+
+/// Why a reference of a service has no answer, with its place and what to do.
+pub(crate) fn explained(
+    spec: &ProjectSpec,
+    wanted: &DesiredService,
+    reference: &SecretRef,
+    problem: &Problem,
+) -> String {
     let origin = written(spec, wanted, reference);
     let help = problem
         .help
         .as_ref()
         .map(|h| format!("; {h}"))
         .unwrap_or_default();
-    Rendered::Failed {
-        reason: problem.reason.to_owned(),
-        message: format!("{origin}{reference}: {}{help}", problem.message),
-    }
+    format!("{origin}{reference}: {}{help}", problem.message)
 }
 
 fn uses(content: &Content, reference: &SecretRef) -> bool {

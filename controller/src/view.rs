@@ -10,11 +10,13 @@ use locket_core::{Action, Desired, Later, Rendered, Time};
 use locket_crds::api;
 use locket_crds::id::{Fingerprint, ProjectName, ServiceName, SourceName};
 use locket_crds::item::{Content, Item, Target};
+use locket_crds::reference::SecretRef;
 use locket_crds::spec::{ChangeAction, Operand, Origin};
 use locket_crds::template::Part;
 use tokio::time::Instant;
 
 use crate::project::{Look, Project};
+use crate::resolve::explained;
 
 /// How a project stands, as of its last pass.
 #[derive(Debug, Clone, Default)]
@@ -245,10 +247,44 @@ pub fn view(project: &Project, look: &Look, before: &View, numbers: &Numbers) ->
             .map(ToString::to_string)
             .collect(),
         later: look.planned.later.iter().map(ToString::to_string).collect(),
-        problems: compiled.problems.clone(),
+        problems: problems(project, look),
     };
     view.desired = Some(Arc::clone(&compiled.desired));
     view
+}
+
+/// What is wrong with the spec, and what keeps services from their secrets; also those whose volumes are not there yet.
+fn problems(project: &Project, look: &Look) -> Vec<String> {
+    let (Some(compiled), Some(applied)) = (&project.compiled, &project.applied) else {
+        return Vec::new();
+    };
+    let seen = project.tracker.seen();
+    let unresolved = compiled
+        .desired
+        .services
+        .iter()
+        .filter_map(|(name, wanted)| {
+            if let Some(Rendered::Failed { message, .. }) = look.rendered.get(name) {
+                return Some(format!("{name}: {message}"));
+            }
+            let failed = |r: &SecretRef| {
+                let problem = seen.get(r)?.answer.as_ref().err()?;
+                Some(explained(&applied.spec, wanted, r, problem))
+            };
+            let why = wanted.references.iter().find_map(failed)?;
+            Some(format!("{name}: {why}"))
+        });
+    let refused = project
+        .refused()
+        .iter()
+        .map(|(s, why)| format!("{s}: {why}"));
+    compiled
+        .problems
+        .iter()
+        .cloned()
+        .chain(unresolved)
+        .chain(refused)
+        .collect()
 }
 
 /// The conditions of a service whose spec has an error.

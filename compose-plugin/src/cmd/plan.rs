@@ -78,7 +78,7 @@ fn text(plan: &PlanView) -> String {
     part("now:", &plan.now);
     part("later:", &plan.later);
     part("problems:", &plan.problems);
-    if plan.is_empty() {
+    if out.is_empty() {
         out.push("nothing to do".to_owned());
     }
     out.join("\n")
@@ -97,5 +97,13 @@ mod tests {
         };
         assert_eq!(text(&plan), "now:\n  publish api\nlater:\n  restart api");
         assert_eq!(text(&PlanView::default()), "nothing to do");
+        let stuck = PlanView {
+            problems: vec!["api: local:a: there is no secret".into()],
+            ..PlanView::default()
+        };
+        assert_eq!(
+            text(&stuck),
+            "problems:\n  api: local:a: there is no secret"
+        );
     }
 }

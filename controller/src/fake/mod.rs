@@ -306,6 +306,15 @@ impl World {
         }
     }
 
+    /// `docker locket plan`
+    ///
+    /// # Errors
+    /// As [`crate::access::Access::plan`].
+    pub async fn plan(&self) -> Result<api::PlanView, crate::access::Error> {
+        let someone = self.someone().await;
+        someone.service.plan(&self.name(), Some(self.spec())).await
+    }
+
     /// How the project stands, for a person who asks why a test failed.
     pub async fn report(&self) -> String {
         serde_json::to_string_pretty(&self.status().await).unwrap()

@@ -112,6 +112,28 @@ async fn a_backend_that_is_down_changes_nothing_but_a_condition() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_plan_names_what_keeps_services_from_their_secrets_before_and_after_the_first_delivery() {
+    let world = World::new(COMPOSE).await;
+    world.backend.set("other", "o");
+    let problems = world.plan().await.unwrap().problems;
+    assert!(
+        matches!(&problems[..], [it] if it.starts_with("api: ") && it.contains("local:key")),
+        "{problems:?}"
+    );
+    world.backend.set("key", "one");
+    assert_eq!(world.plan().await.unwrap().problems, [""; 0]);
+    world.app(&["key", "other"], App::default());
+    world.up().await.unwrap();
+    world.ready().await;
+    world.backend.set("key", "");
+    let problems = world.plan().await.unwrap().problems;
+    assert!(
+        matches!(&problems[..], [it] if it.starts_with("api: ") && it.contains("empty")),
+        "{problems:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_old_failure_gives_way_to_a_new_one() {
     let world = up().await;
     world.backend.set("key", "");
