@@ -65,12 +65,21 @@ pub struct Shared {
 /// How far a pass goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// Nothing is made and nothing is changed; the plan is what would be done.
+    /// Nothing is made and nothing is changed; the plan says that nobody acts.
     Look,
+    /// Nothing is made and nothing is changed; the plan is what would be done.
+    Forecast,
     /// Deliver only.
     Deliver,
     /// Deliver, and do to containers what has to be done.
     Act,
+}
+
+impl Mode {
+    /// True if nothing is made and nothing is changed.
+    fn only_looks(self) -> bool {
+        matches!(self, Self::Look | Self::Forecast)
+    }
 }
 
 /// Why a pass could not do its work.
@@ -284,7 +293,7 @@ impl Project {
             self.versions(shared, due)
         );
         let containers = containers?;
-        if mode != Mode::Look && !self.is_wanted(shared, &containers, now).await? {
+        if !mode.only_looks() && !self.is_wanted(shared, &containers, now).await? {
             return Ok(Passed::Absent);
         }
         // Load.
@@ -296,16 +305,16 @@ impl Project {
             lease: Lease::Held(holder),
             ..
         }) = &self.link
-            && mode != Mode::Look
+            && !mode.only_looks()
         {
             let holder = holder.clone();
             self.link = None;
             return Ok(Passed::Held(holder));
         }
-        if self.link.is_none() && mode != Mode::Look {
+        if self.link.is_none() && !mode.only_looks() {
             return Ok(Passed::Absent);
         }
-        if mode != Mode::Look {
+        if !mode.only_looks() {
             self.drop_kept(&containers).await?;
         }
         // Validate.
@@ -398,7 +407,7 @@ impl Project {
         }
         // Plan.
         let policy = Policy {
-            act: mode != Mode::Deliver,
+            act: matches!(mode, Mode::Act | Mode::Forecast),
             quiet: config.timeouts.quiet,
             ..Policy::default()
         };
@@ -417,7 +426,7 @@ impl Project {
             again: None,
             planned,
         };
-        if mode != Mode::Look {
+        if !mode.only_looks() {
             self.apply(shared, &mut look, &observed).await?;
             self.prune(&look, &logs).await?;
         }
@@ -512,7 +521,7 @@ impl Project {
             };
             let volumes = volumes.map_err(own)?;
             if !link.session.is_lost() && volumes.as_ref() == Some(&link.volumes) {
-                if mode == Mode::Look {
+                if mode.only_looks() {
                     // Somebody else writes.
                     self.memory = link.memory().await?;
                     self.switches = link.switches().await?;
@@ -522,14 +531,14 @@ impl Project {
             self.link = None;
         }
         let opened = match mode {
-            Mode::Look => Link::look(&shared.host, &self.name).await?,
+            Mode::Look | Mode::Forecast => Link::look(&shared.host, &self.name).await?,
             Mode::Deliver | Mode::Act => {
                 Link::open(&shared.host, &self.name, &shared.holder).await?
             }
         };
         let Some(link) = opened else { return Ok(()) };
-        if link.term().is_some() || mode == Mode::Look {
-            if self.applied.is_none() || mode != Mode::Look {
+        if link.term().is_some() || mode.only_looks() {
+            if self.applied.is_none() || !mode.only_looks() {
                 self.applied = link.spec().await?;
                 if let Some(applied) = &mut self.applied {
                     // The project volume is the project's to write: whose grants count is not.
@@ -681,7 +690,7 @@ impl Project {
     }
 
     fn again(&self, look: &Look, mode: Mode, now: Instant) -> Option<Duration> {
-        if mode == Mode::Look {
+        if mode.only_looks() {
             return None;
         }
         let acted = look

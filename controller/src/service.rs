@@ -321,7 +321,13 @@ impl Service {
             {
                 Ok(view)
             }
-            _ => self.look(name, spec).await,
+            _ => {
+                let mode = match self.role {
+                    Role::Controller => Mode::Forecast,
+                    Role::Client => Mode::Look,
+                };
+                self.look(name, spec, mode).await
+            }
         }
     }
 
@@ -330,6 +336,7 @@ impl Service {
         self: &Arc<Self>,
         name: &ProjectName,
         spec: Option<ProjectSpec>,
+        mode: Mode,
     ) -> Result<Arc<View>, Error> {
         let fresh = || Project::new(name.clone(), Arc::new(|| {}));
         let mut looked_at = self.looked_at.lock().await;
@@ -342,7 +349,7 @@ impl Service {
             }
             None => looked_at.entry(name.clone()).or_insert_with(fresh),
         };
-        match project.pass(&self.shared, Mode::Look).await {
+        match project.pass(&self.shared, mode).await {
             Ok(Passed::Looked(look)) => Ok(Arc::new(view::view(
                 project,
                 &look,
@@ -435,7 +442,7 @@ impl Service {
         name: &ProjectName,
         spec: Option<ProjectSpec>,
     ) -> Result<api::PlanView, Error> {
-        let view = self.look(name, spec).await?;
+        let view = self.look(name, spec, Mode::Forecast).await?;
         if view.status.is_none() {
             return Err(
                 Error::not_found(format!("nothing was applied for project {name} yet"))

@@ -76,6 +76,8 @@ fn without_a_controller_up_says_what_it_did_not_do() {
         "{said}"
     );
     assert_eq!(p.locket(&["plan", "--detailed-exitcode"]).any().code, 3);
+    let (true_, reason, _) = p.condition(Some("api"), "RolledOut").unwrap();
+    assert_eq!((true_, reason.as_str()), (false, "NoController"));
     p.locket(&["apply"]).ok();
     p.locket(&["plan", "--detailed-exitcode"]).ok();
     p.finish();
