@@ -13,7 +13,7 @@ use locket_providers::local::{Info, Name};
 use self::name::Folder;
 use crate::config::store_error;
 use crate::context::Context;
-use crate::error::Result;
+use crate::error::{CommandError, Result};
 use crate::output::table;
 use crate::project::ProjectFlag;
 
@@ -53,6 +53,9 @@ enum Command {
         /// NAME in a project's folder, else PROJECT/NAME or /NAME
         #[arg(required = true)]
         name: Vec<String>,
+        /// Remove it even if this folder's project uses it
+        #[arg(short, long)]
+        yes: bool,
     },
     /// List the versions that are kept
     History {
@@ -92,12 +95,25 @@ pub async fn run(args: SecretArgs, cx: &Context) -> Result<ExitCode> {
             show(cx, &found.value);
         }
         Command::List { all, json } => list(cx, &flags, all, json).await?,
-        Command::Rm { name } => {
+        Command::Rm { name, yes } => {
             for given in name {
-                let name = Folder::read(cx, &flags, &given)
-                    .await?
-                    .resolve(&given)?
-                    .name;
+                let folder = Folder::read(cx, &flags, &given).await?;
+                let name = folder.resolve(&given)?.name;
+                if !yes && folder.uses(&name) {
+                    let what = format!(
+                        "{name} is used by this project, whose services would get nothing new"
+                    );
+                    if !cx.term.is_tty() {
+                        let e = CommandError::user(format!("{what}; nothing was removed"));
+                        return Err(e.hint("say `--yes` to remove it with its history"));
+                    }
+                    if !cx
+                        .term
+                        .confirm(&format!("{what}. Remove it with its history?"))
+                    {
+                        return Err(CommandError::user("nothing was removed"));
+                    }
+                }
                 cx.store()
                     .await?
                     .remove(name.as_str())

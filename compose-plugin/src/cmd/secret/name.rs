@@ -30,6 +30,12 @@ pub struct Resolved {
 }
 
 impl Folder {
+    /// Whether a service of the project here is given it, as far as that is known.
+    pub fn uses(&self, name: &Name) -> bool {
+        let spec = self.spec.as_ref();
+        spec.is_some_and(|spec| self.used.iter().any(|it| means(spec, it, name)))
+    }
+
     /// Reads the folder, as far as it matters for this name. A project that cannot be read is told at another time.
     ///
     /// # Errors
@@ -105,16 +111,8 @@ impl Folder {
             }
             None => {
                 let name = Name::in_project(project, given).map_err(of_name)?;
-                let means = |r: &SecretRef| {
-                    is_local(spec, r)
-                        && Name::in_project(project, r.path()).is_ok_and(|n| n == name)
-                };
-                let known = spec
-                    .secrets
-                    .values()
-                    .map(|s| &s.reference)
-                    .chain(&self.used)
-                    .any(means);
+                let catalogue = spec.secrets.values().map(|s| &s.reference);
+                let known = catalogue.chain(&self.used).any(|it| means(spec, it, &name));
                 let warning =
                     format!("x-locket.secrets has no {given}; services use it as `local:{given}`");
                 Ok(Resolved {
@@ -124,6 +122,12 @@ impl Folder {
             }
         }
     }
+}
+
+/// Whether a reference of this project means a name of the built-in store.
+fn means(spec: &ProjectSpec, reference: &SecretRef, name: &Name) -> bool {
+    is_local(spec, reference)
+        && Name::in_project(spec.project.as_str(), reference.path()).is_ok_and(|it| it == *name)
 }
 
 fn is_local(spec: &ProjectSpec, reference: &SecretRef) -> bool {
@@ -183,6 +187,15 @@ services:
             ),
             Err(e) => format!("{} [{}]", e.message, e.hints.join("; ")),
         }
+    }
+
+    #[test]
+    fn what_services_are_given_is_known() {
+        let shop = shop();
+        let uses = |given: &str| shop.uses(&shop.resolve(given).unwrap().name);
+        assert!(uses("inline") && uses("deep"));
+        assert!(!uses("db"), "it is in the catalogue, and nobody has it");
+        assert!(!Folder::default().uses(&Name::parse("shop/inline").unwrap()));
     }
 
     #[test]

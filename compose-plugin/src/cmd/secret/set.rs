@@ -31,6 +31,9 @@ pub struct SetArgs {
     /// Set it even if the value is empty
     #[arg(long)]
     allow_empty: bool,
+    /// Leave out line breaks at the value's end, such as that of `echo`
+    #[arg(long)]
+    trim: bool,
 }
 
 /// Runs it.
@@ -47,12 +50,18 @@ pub async fn run(args: SetArgs, flags: &ComposeFlags, cx: &Context) -> Result<()
     // Two quotes among the arguments are no accident.
     let allow_empty = args.allow_empty || args.value.is_some();
     let value = value(args.value, args.file, &resolved.name.to_string(), cx)?;
+    let value = if args.trim { trimmed(&value) } else { value };
     if value.expose().is_empty() && !allow_empty {
         return Err(CommandError::user(format!(
-            "the value of {} is empty; nothing was set",
+            "no value has come for {}; nothing was set",
             resolved.name
         ))
+        .hint("pipe it in, name a file with `--file`, or run this in a terminal to be asked")
         .hint("say `--allow-empty` if it shall be empty"));
+    }
+    if is_one_line(value.expose()) {
+        cx.term
+            .warn("the value ends with a line break, which is part of it; `--trim` leaves it out");
     }
     let store = cx.store().await?;
     let before = store.history(resolved.name.as_str()).await.ok();
@@ -96,6 +105,21 @@ fn value(
     }
 }
 
+/// Text of one line, with the end of the line: what `echo` makes, and nobody means.
+fn is_one_line(value: &[u8]) -> bool {
+    value
+        .strip_suffix(b"\n")
+        .is_some_and(|line| !line.is_empty() && !line.contains(&b'\n'))
+}
+
+fn trimmed(value: &SecretValue) -> SecretValue {
+    let mut bytes = value.expose();
+    while let [rest @ .., b'\n' | b'\r'] = bytes {
+        bytes = rest;
+    }
+    SecretValue::new(bytes.to_vec())
+}
+
 /// Everything, without copies that stay behind: the buffer has its final size from the start.
 fn all(from: impl io::Read) -> io::Result<SecretValue> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(2 << 20));
@@ -117,4 +141,26 @@ fn prompt(name: &str) -> Result<SecretValue> {
         return Err(CommandError::user("the two values differ; nothing was set"));
     }
     Ok(SecretValue::new(std::mem::take(&mut *first).into_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_line_with_its_end_is_told_and_trimmed() {
+        let cases: [(&[u8], bool, &[u8]); 6] = [
+            (b"a\n", true, b"a"),
+            (b"a\r\n", true, b"a"),
+            (b"a", false, b"a"),
+            (b"-----BEGIN-----\nx\n", false, b"-----BEGIN-----\nx"),
+            (b"\n", false, b""),
+            (b"", false, b""),
+        ];
+        for (value, told, left) in cases {
+            assert_eq!(is_one_line(value), told, "{value:?}");
+            let trimmed = trimmed(&SecretValue::new(value.to_vec()));
+            assert_eq!(trimmed.expose(), left, "{value:?}");
+        }
+    }
 }
