@@ -152,6 +152,16 @@ impl Files {
             .find(|p| is_generated(p))
     }
 
+    /// One that `generate` has written beside the compose file, and that compose was not told of.
+    pub fn left_out(&self) -> Option<PathBuf> {
+        if self.generated().is_some() {
+            return None;
+        }
+        let names = OVERRIDES.iter().chain(&["compose.locket.yaml"]);
+        let mut found = names.map(|name| self.project_dir.join(name));
+        found.find(|path| is_generated(path))
+    }
+
     /// The user's own override beside the compose file, in the way of ours: compose takes one only.
     pub fn foreign_override(&self) -> Option<PathBuf> {
         let mut found = OVERRIDES.iter().map(|name| self.project_dir.join(name));

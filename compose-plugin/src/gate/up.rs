@@ -43,7 +43,8 @@ pub async fn run(
     .await?;
     let spec = checked(&loaded)?;
     loaded.prove(&args.project, &args.service)?;
-    if let Some(e) = refusal(&sufficient(spec, &loaded.extras)) {
+    let left_out = files.left_out().map(|path| files.name(&path));
+    if let Some(e) = refusal(&sufficient(spec, &loaded.extras), left_out.as_deref()) {
         return Err(e);
     }
     for it in loaded.diagnostics.iter().filter(|it| !it.is_error()) {

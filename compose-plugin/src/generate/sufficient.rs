@@ -155,16 +155,20 @@ pub(super) fn waits(spec: &ProjectSpec, service: &ServiceName, gate: &ServiceNam
     false
 }
 
-/// The gate's refusal, in one line.
-pub fn refusal(missing: &[Missing]) -> Option<CommandError> {
+/// The gate's refusal, in one line. `left_out` is a generated file that compose was not told of.
+pub fn refusal(missing: &[Missing], left_out: Option<&str>) -> Option<CommandError> {
     let first = missing.first()?;
     let more = match missing.len() - 1 {
         0 => String::new(),
         n => format!(" (and {n} more)"),
     };
-    Some(CommandError::user(format!(
-        "{first}{more}: run `docker locket generate`"
-    )))
+    let cure = match left_out {
+        Some(file) => format!(
+            "{file} has it, and compose was not told of it: add `-f {file}`, or leave out `-f`"
+        ),
+        None => "run `docker locket generate`".to_owned(),
+    };
+    Some(CommandError::user(format!("{first}{more}: {cure}")))
 }
 
 #[cfg(test)]

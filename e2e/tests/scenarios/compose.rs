@@ -186,6 +186,9 @@ fn a_project_in_which_nothing_was_generated_is_refused_at_the_gate() {
     let said = p.compose(&["up", "-d"]).fails().all();
     assert!(said.contains("docker locket generate"), "{said}");
     assert!(p.containers("api").is_empty(), "an app never starts bare");
+    p.locket(&["generate", "--yes"]).ok();
+    let said = p.compose(&["-f", "compose.yaml", "up", "-d"]).fails().all();
+    assert!(said.contains("add `-f compose.override.yaml`"), "{said}");
     p.finish();
 }
 

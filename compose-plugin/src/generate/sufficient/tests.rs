@@ -120,12 +120,16 @@ fn a_volume_on_a_disk_is_refused() {
         all[0].to_string(),
         "service api has volume locket-api that is not a tmpfs"
     );
-    let error = refusal(&all).unwrap();
+    let told = refusal(&all, Some("compose.override.yaml"))
+        .unwrap()
+        .one_line();
+    assert!(told.contains("add `-f compose.override.yaml`"), "{told}");
+    let error = refusal(&all, None).unwrap();
     assert_eq!(
         error.one_line(),
         "service api has volume locket-api that is not a tmpfs: run `docker locket generate`"
     );
-    assert!(refusal(&[]).is_none());
+    assert!(refusal(&[], None).is_none());
 }
 
 #[test]
