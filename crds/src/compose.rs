@@ -26,7 +26,7 @@ use crate::config::is_redefined;
 use crate::diag::{Code, Diagnostic, Place, Severity};
 use crate::id::{ServiceName, SourceName};
 use crate::labels;
-use crate::names::suggest;
+use crate::names::{nearest, suggest};
 use crate::read::{Cursor, Reading, Written, under};
 use crate::spec::{Defaults, Origin, ProjectSpec, ServiceSpec};
 use crate::yaml::{self, Node, Value};
@@ -125,6 +125,7 @@ fn project(root: &Cursor<'_>, input: &ModelInput<'_>) -> ProjectSpec {
     };
     let top = root.get(X);
     written::dropped(root);
+    misspelt(root);
     if let Some(top) = &top {
         top.known(&KEYS);
         let all = top
@@ -169,6 +170,7 @@ fn project(root: &Cursor<'_>, input: &ModelInput<'_>) -> ProjectSpec {
     for (name, it) in services.iter().flat_map(Cursor::entries) {
         let it = it.with_written(of_service(root.reading, name, 0));
         spec.model.insert(name.into(), model::service(it.node));
+        misspelt(&it);
         let own = it.get(X).map(|x| service::read(&x, &scope));
         let aside = asides.get(name).map(|x| service::read(x, &scope));
         if let Some(asked) = join(own, aside) {
@@ -204,6 +206,19 @@ fn project(root: &Cursor<'_>, input: &ModelInput<'_>) -> ProjectSpec {
         }
     }
     spec
+}
+
+/// Keys that were probably meant to be ours: whoever misspells it gets a service without its secrets, and not a word.
+fn misspelt(at: &Cursor<'_>) {
+    let own = X.trim_start_matches("x-");
+    for (key, _) in at.entries() {
+        let rest = key.strip_prefix("x-").filter(|it| it.starts_with('l'));
+        if rest.is_some_and(|it| it != own && nearest(it, [own]).is_some()) {
+            let message = format!("`{key}` is not read by locket");
+            let problem = Diagnostic::new(Code::Misspelt, at.key_place(key), message);
+            at.say(problem.help(format!("did you mean `{X}`?")));
+        }
+    }
 }
 
 /// A service's own words and those of the top level's `services`, which is how an override file spells them.

@@ -14,7 +14,7 @@ pub mod diag;
 pub mod id;
 pub mod item;
 pub mod labels;
-mod names;
+pub mod names;
 mod read;
 pub mod reference;
 pub mod resolve;

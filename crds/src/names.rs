@@ -13,6 +13,16 @@ pub(crate) fn nearest<'a>(
     (best.0 <= limit).then_some(best.1)
 }
 
+/// A part of a name in the built-in store: 1 to 128 letters, digits, `.`, `_` and `-`, neither `.` nor `..`.
+pub fn is_local(part: &str) -> bool {
+    (1..=128).contains(&part.len())
+        && part
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+        && part != "."
+        && part != ".."
+}
+
 /// "did you mean `x`?", or what there is to choose from.
 pub(crate) fn suggest<'a>(
     name: &str,

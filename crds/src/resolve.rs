@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::diag::{Code, Diagnostic};
 use crate::id::{SecretName, ServiceName};
 use crate::item::{Content, Input, Item, Target};
-use crate::names::{nearest, suggest};
+use crate::names::{is_local, nearest, suggest};
 use crate::reference::{SCHEMES, SecretRef};
 use crate::spec::{
     EnvValue, FileGrant, Operand, Origin, ProjectSpec, SecretSpec, ServiceSpec, Via,
@@ -353,6 +353,28 @@ impl<'a> Resolver<'a> {
                 format!("a source of type {kind} knows no parameter `{key}`"),
             )
             .help = near;
+        }
+        if kind == "local" {
+            let path = reference.path();
+            let project = self.spec.project.as_str();
+            let (owner, own) = path.split_once('/').unwrap_or((project, path));
+            if !is_local(own) {
+                self.say(
+                    Code::Reference,
+                    origin,
+                    format!("`{}` is no name in the built-in store", path.escape_debug()),
+                )
+                .help = Some("a name has letters, digits, `.`, `_` and `-`".to_owned());
+            } else if !owner.is_empty() && owner != project {
+                self.say(
+                    Code::Reference,
+                    origin,
+                    format!("`{}` belongs to another project", path.escape_debug()),
+                )
+                .help = Some(format!(
+                    "write `local:{own}` for this project's own, `local:/{own}` for one that all may share"
+                ));
+            }
         }
         if kind == "bws" && !is_uuid(reference.path()) {
             self.say(Code::Reference, origin, "what follows `bws:` is not a UUID")

@@ -105,6 +105,8 @@ codes! {
     Visible = "L042" "visible" Warning,
     /// Something that compose leaves out.
     Dropped = "L043" "dropped" Warning,
+    /// A key that is nearly `x-locket`; compose takes any `x-…`.
+    Misspelt = "L044" "misspelt" Warning,
 }
 
 impl fmt::Display for Code {

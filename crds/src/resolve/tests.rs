@@ -230,3 +230,19 @@ fn a_target_is_as_long_as_can_be_delivered() {
     assert_eq!(of(&path(16)), "", "2,047 bytes");
     assert!(of(&path(17)).contains("too long"));
 }
+
+#[test]
+fn a_name_of_the_built_in_store_is_judged_before_the_store_is_asked() {
+    let (_, problems) = resolved(
+        "name: p
+services:
+  api:
+    x-locket:
+      env: { A: \"local:a b\", B: local:shop/x, C: local:p/x, D: local:/x, E: local:a.b_c-1 }
+",
+    );
+    expect![[r#"
+        reference: compose.yaml:5:17: `a b` is no name in the built-in store (a name has letters, digits, `.`, `_` and `-`)
+        reference: compose.yaml:5:33: `shop/x` belongs to another project (write `local:x` for this project's own, `local:/x` for one that all may share)
+    "#]].assert_eq(&problems);
+}

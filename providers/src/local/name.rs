@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use locket_crds::names::is_local as segment;
+
 use super::Error;
 
 /// `<project>/<name>`, or `/<name>` for one that belongs to no project.
@@ -49,15 +51,6 @@ impl Name {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-}
-
-fn segment(text: &str) -> bool {
-    (1..=128).contains(&text.len())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
-        && text != "."
-        && text != ".."
 }
 
 impl fmt::Display for Name {

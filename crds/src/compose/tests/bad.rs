@@ -921,3 +921,31 @@ fn what_compose_cannot_merge_and_what_it_drops() {
           = help: move it to the file that includes this one, or write references in the service itself
     "#]].assert_eq(&problems);
 }
+
+#[test]
+fn a_key_that_is_nearly_ours_is_told() {
+    let text = "name: p
+x-lockett: { secrets: { a: local:a } }
+x-logging: &l {}
+services:
+  api: { image: x, x-loket: [local:a] }
+  web: { image: x, x-ticket: 1, x-locket: [local:a] }
+";
+    expect![[r#"
+        warning[L044 misspelt]: `x-lockett` is not read by locket
+         --> compose.yaml:2:1
+          |
+        2 | x-lockett: { secrets: { a: local:a } }
+          | ^^^^^^^^^
+          |
+          = help: did you mean `x-locket`?
+
+        warning[L044 misspelt]: `x-loket` is not read by locket
+         --> compose.yaml:5:20
+          |
+        5 |   api: { image: x, x-loket: [local:a] }
+          |                    ^^^^^^^
+          |
+          = help: did you mean `x-locket`?
+    "#]].assert_eq(&bad(text));
+}
