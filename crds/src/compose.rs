@@ -23,12 +23,14 @@ pub(crate) use values::{SIGNALS, Scope, defaults, on_change, source_name, templa
 pub use written::{check_sources, referenced_files};
 
 use crate::config::is_redefined;
-use crate::diag::{Code, Diagnostic, Place, Severity};
+use crate::diag::{Code, Diagnostic, Place};
 use crate::id::{ServiceName, SourceName};
 use crate::labels;
 use crate::names::{nearest, suggest};
 use crate::read::{Cursor, Reading, Written, under};
-use crate::spec::{Defaults, Origin, ProjectSpec, ServiceSpec};
+use crate::reference::SecretRef;
+use crate::resolve::resolve;
+use crate::spec::{Defaults, Origin, ProjectSpec, SecretSpec, ServiceSpec, SourceSpec};
 use crate::yaml::{self, Node, Value};
 
 /// The keys of the top-level `x-locket`.
@@ -82,13 +84,47 @@ pub fn compile(input: &ModelInput<'_>) -> (Option<ProjectSpec>, Vec<Diagnostic>)
     undouble(&mut model);
     let reading = Reading::interpolated(&files);
     let root = Cursor::new(&reading, &model, reading.written(), nowhere);
-    let spec = project(&root, input);
+    let mut spec = project(&root, input);
     problems.extend(reading.problems());
+    let failed = problems.iter().any(Diagnostic::is_error);
+    if failed {
+        // Whoever mends a file wants to know of everything at once. Who uses what is not known, as long as parts are missing.
+        stand_in(&model, &mut spec);
+        let (_, more) = resolve(&spec);
+        problems.extend(more.into_iter().filter(|it| it.code != Code::UnusedSecret));
+    }
     problems.sort_by(|a, b| (&a.place.origin, a.code).cmp(&(&b.place.origin, b.code)));
     // An anchor that is used twice says everything twice.
     problems.dedup_by(|a, b| a.code == b.code && a.place == b.place && a.message == b.message);
-    let failed = problems.iter().any(|d| d.severity == Severity::Error);
     ((!failed).then_some(spec), problems)
+}
+
+/// Puts something in the place of sources and secrets that could not be read: who uses them has made no mistake.
+fn stand_in(model: &Node, spec: &mut ProjectSpec) {
+    let named = |section| {
+        let all = model.get(X)?.get(section)?;
+        match &all.value {
+            Value::Map(all) => Some(all.iter().filter_map(|e| e.key.as_deref())),
+            _ => None,
+        }
+    };
+    for name in named("sources").into_iter().flatten() {
+        let it = SourceSpec::of_kind("");
+        spec.sources.entry(name.into()).or_insert(it);
+    }
+    let Ok(reference) = "local:x".parse::<SecretRef>() else {
+        return;
+    };
+    for name in named("secrets").into_iter().flatten() {
+        let it = SecretSpec {
+            reference: reference.clone(),
+            fields: BTreeMap::new(),
+            allow_empty: false,
+            refresh: None,
+            origin: Origin::default(),
+        };
+        spec.secrets.entry(name.into()).or_insert(it);
+    }
 }
 
 /// `docker compose config` doubles every dollar of its output.

@@ -947,5 +947,84 @@ services:
           |                    ^^^^^^^
           |
           = help: did you mean `x-locket`?
+    "#]]
+    .assert_eq(&bad(text));
+}
+
+#[test]
+fn a_mistake_in_one_place_hides_none_in_another() {
+    let text = r#"name: p
+x-locket:
+  sources: { mine: { type: openbao, url: nowhere } }
+  secrets: { a: locl a, b: local:b, c: "mine:kv/x#y" }
+services:
+  api:
+    image: x
+    x-locket:
+      secrets:
+        - { source: a, target: one }
+        - { source: b, target: one }
+        - { source: c, target: ../x }
+        - typo
+      env: { "1 B": b, X: "{{ b | foo }}" }
+"#;
+    expect![[r#"
+        error[L015 url]: the url does not begin with https:// or http://
+         --> compose.yaml:3:42
+          |
+        3 |   sources: { mine: { type: openbao, url: ******* } }
+          |                                          ^^^^^^^
+          |
+          = help: write `https://host:port`
+
+        error[L012 literal]: `a` is not a reference
+         --> compose.yaml:4:17
+          |
+        4 |   secrets: { a: ******, b: local:b, c: "mine:kv/x#y" }
+          |                 ^^^^^^
+          |
+          = help: write `<source>:<path>#<field>`; a value is never written down here
+
+        error[L023 target-conflict]: two files have the target `one`
+          --> compose.yaml:11:11
+           |
+        10 |         - { source: a, target: one }
+           |           - the other one
+        11 |         - { source: b, target: one }
+           |           ^
+           |
+           = help: give one of them another `target`
+
+        error[L024 target]: the target `../x` has a part that is empty, `.` or `..`
+          --> compose.yaml:12:11
+           |
+        12 |         - { source: c, target: ../x }
+           |           ^
+           |
+           = help: write a relative path, below the service's `path`
+
+        error[L020 unknown-name]: the catalogue has no secret `typo`
+          --> compose.yaml:13:11
+           |
+        13 |         - typo
+           |           ^
+           |
+           = help: there is a, b, c
+
+        warning[L040 unportable-env-name]: `1 B` is a name that shells cannot use
+          --> compose.yaml:14:21
+           |
+        14 |       env: { "1 B": b, X: "{{ b | foo }}" }
+           |                     ^
+           |
+           = help: use letters, digits and `_`, and begin with a letter
+
+        error[L011 template]: there is no filter foo
+          --> compose.yaml:14:35
+           |
+        14 |       env: { "1 B": b, X: "{{ b | foo }}" }
+           |                                   ^^^
+           |
+           = help: there are 24 others: base64, base64d, bcrypt, default, dotenv_quote, hex, htpasswd, indent, json, json_string, jsonpath, lines, lower, pem_normalize, required, sha256, …
     "#]].assert_eq(&bad(text));
 }
