@@ -375,16 +375,14 @@ impl Service {
             let known: Vec<_> = view
                 .desired
                 .iter()
-                .flat_map(|d| d.services.keys())
+                .flat_map(|d| d.model.keys())
                 .map(ServiceName::as_str)
                 .collect();
             match known.as_slice() {
                 [] => Error::not_found(format!("project {name} is not known here"))
                     .hint("`docker compose up` with the gate makes it known"),
-                all => Error::not_found(format!(
-                    "service {service} of project {name} is given nothing"
-                ))
-                .hint(format!("services that are: {}", all.join(", "))),
+                all => Error::not_found(format!("project {name} has no service {service}"))
+                    .hint(format!("there is {}", all.join(", "))),
             }
         })
     }

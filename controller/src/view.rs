@@ -501,10 +501,22 @@ fn word(kind: EventKind) -> (&'static str, bool) {
     }
 }
 
-/// Why a service is as it is; `None` when it gets nothing from us.
+/// Why a service is as it is; `None` when there is no such service.
 pub fn explain(view: &View, name: &ServiceName) -> Option<api::Explain> {
     let status = view.status.as_ref()?;
-    let service = status.services.iter().find(|s| s.service == *name)?.clone();
+    let given = status.services.iter().find(|s| s.service == *name);
+    // One that is given nothing is restarted along with what it depends on, and that has a history too.
+    let is_there = || view.desired.as_ref()?.model.get(name).map(|_| ());
+    let service = match given {
+        Some(it) => it.clone(),
+        None => is_there().map(|()| api::ServiceStatus {
+            service: name.clone(),
+            generation: 0,
+            fingerprint: None,
+            conditions: Vec::new(),
+            containers: Vec::new(),
+        })?,
+    };
     let wanted = view.desired.as_ref().and_then(|d| d.services.get(name));
     let history = view
         .events

@@ -50,12 +50,12 @@ fn text(it: &Explain) -> String {
         Some(fingerprint) => format!("generation {} ({fingerprint})", it.service.generation),
         None => "no generation yet".to_owned(),
     };
-    out.push(format!(
-        "{}/{}  {generation}, on change: {}",
-        it.project,
-        it.service.service,
-        lines(&it.on_change)
-    ));
+    let name = format!("{}/{}", it.project, it.service.service);
+    // A service that is not looked after for its own sake has neither.
+    out.push(match it.inputs.is_empty() && it.service.conditions.is_empty() {
+        true => format!("{name}  is given nothing; it restarts with services that it depends on with `restart: true`"),
+        false => format!("{name}  {generation}, on change: {}", lines(&it.on_change)),
+    });
     for c in it
         .service
         .conditions

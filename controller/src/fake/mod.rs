@@ -306,6 +306,15 @@ impl World {
         }
     }
 
+    /// `docker locket explain`
+    ///
+    /// # Errors
+    /// As [`crate::access::Access::explain`].
+    pub async fn explain(&self, service: &str) -> Result<api::Explain, crate::access::Error> {
+        let someone = self.someone().await;
+        someone.service.explain(&self.name(), &service.into()).await
+    }
+
     /// `docker locket plan`
     ///
     /// # Errors

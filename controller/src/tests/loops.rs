@@ -134,6 +134,27 @@ async fn a_plan_names_what_keeps_services_from_their_secrets_before_and_after_th
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_is_restarted_along_can_be_explained_too() {
+    let text = COMPOSE.to_owned()
+        + "  dep: { image: app, depends_on: { api: { condition: service_started, restart: true } } }\n";
+    let world = World::new(&text).await;
+    world.backend.set("key", "one");
+    world.backend.set("other", "o");
+    world.app(&["key", "other"], App::default());
+    world.up().await.unwrap();
+    world.ready().await;
+    world.backend.set("key", "two");
+    world
+        .until("both are restarted", async |w| w.view("dep").starts == 2)
+        .await;
+    world.ready().await;
+    let dep = world.explain("dep").await.unwrap();
+    assert_eq!((dep.history.len(), dep.service.conditions.len()), (1, 0));
+    let e = world.explain("nosuch").await.unwrap_err();
+    assert!(e.to_string().contains("has no service nosuch"), "{e}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_old_failure_gives_way_to_a_new_one() {
     let world = up().await;
     world.backend.set("key", "");
