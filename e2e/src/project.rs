@@ -2,6 +2,7 @@
 
 mod end;
 
+use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -31,6 +32,7 @@ pub struct Project {
     dir: PathBuf,
     canaries: Canaries,
     stored: Vec<String>,
+    granted: Cell<bool>,
     transcript: Transcript,
     began: String,
     recorder: Option<Recorder>,
@@ -53,6 +55,7 @@ impl Project {
             scenario: scenario.to_owned(),
             canaries: Canaries::default(),
             stored: Vec::new(),
+            granted: Cell::new(false),
             began: Run::new("date", &transcript).args(["+%s"]).ok().text(),
             name,
             root,
@@ -159,6 +162,11 @@ impl Project {
     /// Puts a value into the built-in store, and guards it.
     pub fn store(&mut self, name: &str, value: impl AsRef<[u8]>) {
         self.guard(name, value.as_ref());
+        self.store_in_the_open(name, value);
+    }
+
+    /// The same for a value that may be seen.
+    pub fn store_in_the_open(&mut self, name: &str, value: impl AsRef<[u8]>) {
         if !self.stored.iter().any(|s| s == name) {
             self.stored.push(name.to_owned());
         }
@@ -187,6 +195,7 @@ impl Project {
     /// Grants the project's sources on this engine, as its operator would.
     pub fn grant(&self) {
         self.locket(&["trust", "--yes"]).ok();
+        self.granted.set(true);
     }
 
     /// A controller on this machine, once it answers.

@@ -8,6 +8,7 @@ use clap::Args;
 use locket_crds::config::{HostConfig, MissingGrant};
 use locket_crds::reference::SecretRef;
 use locket_crds::spec::ProjectSpec;
+use locket_crds::yaml::{self, Node, Value};
 use locket_providers::local::{ConfigFile, LocalClient};
 
 use crate::compose::ComposeFlags;
@@ -35,6 +36,12 @@ pub struct TrustArgs {
     /// Grant without asking
     #[arg(short, long)]
     yes: bool,
+    /// Show what was granted to whom
+    #[arg(long, conflicts_with_all = ["yes", "revoke"])]
+    list: bool,
+    /// Take back what was granted to this project, or to the one that is named
+    #[arg(long, value_name = "PROJECT", num_args = 0..=1, default_missing_value = "")]
+    revoke: Option<String>,
 }
 
 /// Runs it.
@@ -42,6 +49,26 @@ pub struct TrustArgs {
 /// # Errors
 /// An error in the compose files; nobody is here to ask.
 pub async fn run(args: TrustArgs, cx: &Context) -> Result<ExitCode> {
+    if args.list {
+        let (text, _) = grants(&cx.store().await?).await?;
+        let entries = text.strip_prefix(HEADER).unwrap_or(&text).trim_end();
+        cx.term.out(match entries {
+            "" => "nothing was granted",
+            entries => entries,
+        });
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(project) = &args.revoke {
+        let project = match project.as_str() {
+            "" => project::needed(cx, &args.compose).await?.to_string(),
+            name => name.to_owned(),
+        };
+        revoke(&cx.store().await?, &project).await?;
+        cx.term.info(format_args!(
+            "nothing is granted to {project} any more; its services keep what they have"
+        ));
+        return Ok(ExitCode::SUCCESS);
+    }
     let loaded = project::load(cx, &args.compose).await?;
     let spec = loaded.spec(cx.term.color())?;
     let store = cx.store().await?;
@@ -149,6 +176,75 @@ async fn write(
         CommandError::user("grants.yaml is being changed by somebody else all the time")
             .hint("run `docker locket trust` again"),
     )
+}
+
+/// Takes the grants of a project out of the file, also those that somebody else adds meanwhile.
+async fn revoke(store: &LocalClient, project: &str) -> Result<()> {
+    for _ in 0..ATTEMPTS {
+        let text = grants(store).await?.0;
+        let Some(less) = without(&text, project)? else {
+            return Ok(());
+        };
+        config::parse(ConfigFile::Grants.file_name(), less.clone().into_bytes())?;
+        store
+            .write_config(ConfigFile::Grants, less.as_bytes())
+            .await
+            .map_err(store_error)?;
+        tokio::time::sleep(SETTLE).await;
+    }
+    Err(
+        CommandError::user("grants.yaml is being changed by somebody else all the time")
+            .hint("run `docker locket trust --revoke` again"),
+    )
+}
+
+/// `grants.yaml` without the entries of a project, all other lines as they are; nothing if it has none.
+fn without(text: &str, project: &str) -> Result<Option<String>> {
+    let broken = || {
+        CommandError::user("grants.yaml cannot be read")
+            .hint("`docker locket trust --list` shows it")
+    };
+    let document = yaml::document(text).map_err(|_| broken())?;
+    let Some(Value::List(all)) = document.get("grants").map(|it| &it.value) else {
+        return Ok(None);
+    };
+    let line_of = |at: usize| text[..at].rfind('\n').map_or(0, |it| it + 1);
+    // An entry is the lines from its own first to the next one's; the last one ends where a top-level key begins.
+    let starts: Vec<usize> = all.iter().map(|it| line_of(it.used.start)).collect();
+    let end = starts.last().map_or(text.len(), |&last| {
+        let mut at = last;
+        let mut lines = text[last..].split_inclusive('\n');
+        at += lines.next().map_or(0, str::len);
+        at + lines
+            .take_while(|line| line.starts_with([' ', '-', '#', '\n']))
+            .map(str::len)
+            .sum::<usize>()
+    });
+    let ends = starts.iter().skip(1).copied().chain([end]);
+    let is_of = |it: &Node| it.get("project").and_then(Node::as_str) == Some(project);
+    let mut less = text.to_owned();
+    let mut left = all.len();
+    for ((entry, start), end) in all
+        .iter()
+        .zip(&starts)
+        .zip(ends)
+        .collect::<Vec<_>>()
+        .into_iter()
+        .rev()
+    {
+        if is_of(entry) && *start < end {
+            less.replace_range(*start..end, "");
+            left -= 1;
+        }
+    }
+    if left == 0 {
+        less = less
+            .lines()
+            .filter(|it| it.trim_end() != "grants:")
+            .map(|it| format!("{it}\n"))
+            .collect();
+    }
+    Ok((left < all.len()).then_some(less))
 }
 
 /// Sources of files that are asked for and have no directory: a grant for them gives nothing.
@@ -276,6 +372,24 @@ services:
             missing(&config, &bank, &used).unwrap().is_empty()
                 && missing(&config, &spec, &used).unwrap().is_empty()
         );
+    }
+
+    #[test]
+    fn what_is_taken_back_is_all_of_one_project_and_nothing_else() {
+        let text = HEADER.to_owned()
+            + "sources:\n  env: env\ngrants:\n  - project: \"shop\"\n    references: [\"env:A\"]\n  # by hand\n  - project: bank\n    sources:\n      - bao\n  - project: \"shop\"\n    references: [\"env:B\"]\n";
+        let less = without(&text, "shop").unwrap().unwrap();
+        assert_eq!(
+            less,
+            HEADER.to_owned()
+                + "sources:\n  env: env\ngrants:\n  - project: bank\n    sources:\n      - bao\n"
+        );
+        HostConfig::parse("grants.yaml", &less).unwrap();
+        assert_eq!(without(&less, "shop").unwrap(), None);
+        let none = without(&less, "bank").unwrap().unwrap();
+        assert_eq!(none, HEADER.to_owned() + "sources:\n  env: env\n");
+        HostConfig::parse("grants.yaml", &none).unwrap();
+        assert_eq!(without("", "shop").unwrap(), None);
     }
 
     #[test]

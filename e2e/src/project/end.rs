@@ -160,7 +160,10 @@ impl Drop for Project {
         }
         let _ = self.compose(&["down", "-v", "--timeout", "1"]).any();
         for name in &self.stored {
-            let _ = self.locket(&["secret", "rm", name]).any();
+            let _ = self.locket(&["secret", "rm", "--yes", name]).any();
+        }
+        if self.granted.get() {
+            let _ = self.locket(&["trust", "--revoke", &self.name]).any();
         }
         // What compose does not know, or could not remove because the scenario broke it.
         for label in [COMPOSE_PROJECT, LOCKET_PROJECT] {

@@ -18,9 +18,9 @@ services:
 
 #[test]
 fn a_project_with_nothing_else_gets_its_variable_and_keeps_its_container() {
-    let p = Project::new("via-compose", COMPOSE);
+    let mut p = Project::new("via-compose", COMPOSE);
     // It is meant to be seen, in `inspect` and on the engine's disk, so it is no canary.
-    p.locket(&["secret", "set", "key"]).stdin("plain").ok();
+    p.store_in_the_open("key", "plain");
     p.locket(&["generate", "--check"]).ok();
     let said = p.compose(&["up", "-d"]).ok().all();
     assert!(said.contains("warning") && said.contains("KEY"), "{said}");
@@ -36,7 +36,7 @@ fn a_project_with_nothing_else_gets_its_variable_and_keeps_its_container() {
         "an unchanged up changes nothing"
     );
 
-    p.locket(&["secret", "set", "key"]).stdin("other").ok();
+    p.store_in_the_open("key", "other");
     p.compose(&["up", "-d"]).ok();
     let env = p.container("api").inspect["Config"]["Env"].to_string();
     assert!(env.contains("\"LOCKET_KEY=other\""), "{env}");
