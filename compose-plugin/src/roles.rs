@@ -37,7 +37,14 @@ pub fn dispatch(argv: Vec<OsString>) -> ExitCode {
     match first {
         "anchor" => locket_delivery::anchor::idle(),
         "anchor-session" => locket_delivery::session::run(),
-        "store" => told(locket_providers::local::session::idle(Path::new(STORE))),
+        "store" => match locket_providers::local::session::idle(Path::new(STORE)) {
+            Ok(lock) => {
+                // Held until the very end.
+                std::mem::forget(lock);
+                told(Ok(()))
+            }
+            Err(e) => told(Err(e)),
+        },
         "store-session" => told(store_session()),
         "api" => told(bridge(&socket_path(&Surroundings::take().env))),
         "--version" | "-V" => told(say(concat!("locket ", env!("CARGO_PKG_VERSION")))),

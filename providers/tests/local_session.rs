@@ -10,7 +10,7 @@ use futures_util::StreamExt;
 use futures_util::future::FutureExt;
 use locket_provider::{ErrorKind, SecretStore};
 use locket_providers::local::{ConfigFile, LocalClient, LocalStore, Lock};
-use support::{Nobody, Sessions, value};
+use support::{Ending, Nobody, Sessions, value};
 
 #[tokio::test]
 async fn the_client_does_what_the_store_can() {
@@ -185,6 +185,18 @@ async fn a_broken_connection_is_made_anew() {
         b"1"
     );
     assert_eq!(sessions.started.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_container_that_ends_while_a_session_begins_is_started_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let ending = |times: usize| {
+        let sessions = Sessions::new(dir.path());
+        LocalClient::new(Arc::new(Ending(times.into(), sessions)))
+    };
+    ending(2).set("shop/db", &value(b"1")).await.unwrap();
+    let e = ending(9).list("").await.err().unwrap();
+    assert_eq!(e.kind, ErrorKind::Unavailable);
 }
 
 #[tokio::test]

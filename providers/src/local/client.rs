@@ -20,6 +20,8 @@ use super::wire::{self, ConfigFile, Frame, Lock, PROTOCOL, Reply, Request, Wante
 const DEADLINE: Duration = Duration::from_secs(10);
 /// The same with a passphrase in it, which is slow on purpose, or with a container that is to be started first.
 const SLOW: Duration = Duration::from_secs(60);
+/// How often a session is begun that breaks off before its first word.
+const TRIES: u32 = 3;
 /// Secrets asked for in one frame, so that it stays below the limit of a frame.
 const BATCH: usize = 128;
 
@@ -409,15 +411,26 @@ impl LocalClient {
         if let Some(line) = current.as_ref().filter(|it| !it.is_over()) {
             return Ok(line.clone());
         }
-        let pipes = self.connect.connect().await.map_err(|e| {
-            Error::new(
-                ErrorKind::Unavailable,
-                format!("cannot reach the local store: {e}"),
-            )
-        })?;
-        let line = Arc::new(Line::open(pipes).await?);
-        *current = Some(line.clone());
-        Ok(line)
+        let mut tries = TRIES;
+        loop {
+            let pipes = self.connect.connect().await.map_err(|e| {
+                Error::new(
+                    ErrorKind::Unavailable,
+                    format!("cannot reach the local store: {e}"),
+                )
+            })?;
+            tries -= 1;
+            match Line::open(pipes).await {
+                Ok(line) => {
+                    let line = Arc::new(line);
+                    *current = Some(Arc::clone(&line));
+                    return Ok(line);
+                }
+                // Its container may have ended for want of sessions while this one began; nothing was asked yet.
+                Err(e) if e.kind == ErrorKind::Unavailable && tries > 0 => {}
+                Err(e) => return Err(e),
+            }
+        }
     }
 }
 

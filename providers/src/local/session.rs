@@ -100,11 +100,12 @@ pub fn serve_with(
     })
 }
 
-/// PID 1 of the container: returns 10 s after the last session has gone.
+/// PID 1 of the container: returns 10 s after the last session has gone, with the lock that keeps another one from beginning: one
+/// that was told hello must not be killed a moment later. Hold it until the process ends.
 ///
 /// # Errors
 /// When the volume cannot be used.
-pub fn idle(root: &Path) -> io::Result<()> {
+pub fn idle(root: &Path) -> io::Result<File> {
     idle_for(root, LINGER, LOOK, |_| {})
 }
 
@@ -114,23 +115,23 @@ fn idle_for(
     linger: Duration,
     look: Duration,
     looked: impl Fn(Duration),
-) -> io::Result<()> {
+) -> io::Result<File> {
     prepare(root)?;
     let presence = sessions(root)?;
     let mut alone = Duration::ZERO;
-    while alone < linger {
+    loop {
         std::thread::sleep(look);
         alone = match rustix::fs::flock(&presence, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {
-                rustix::fs::flock(&presence, FlockOperation::Unlock)?;
-                alone + look
-            }
+            Ok(()) => alone + look,
             Err(rustix::io::Errno::WOULDBLOCK) => Duration::ZERO,
             Err(e) => return Err(e.into()),
         };
         looked(alone);
+        if alone >= linger {
+            return Ok(presence);
+        }
+        rustix::fs::flock(&presence, FlockOperation::Unlock)?;
     }
-    Ok(())
 }
 
 /// A version's time is read here and nowhere else.

@@ -68,6 +68,29 @@ impl Connect for Sessions {
     }
 }
 
+/// Sessions of a container that ends while they begin, so many times; then others.
+pub struct Ending(pub AtomicUsize, pub Arc<Sessions>);
+
+impl Connect for Ending {
+    fn connect(&self) -> BoxFuture<'_, io::Result<Pipes>> {
+        let less = |left: usize| left.checked_sub(1);
+        if self
+            .0
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, less)
+            .is_err()
+        {
+            return self.1.connect();
+        }
+        async {
+            Ok(Pipes {
+                input: Box::new(tokio::io::sink()),
+                output: Box::new(tokio::io::empty()),
+            })
+        }
+        .boxed()
+    }
+}
+
 /// No engine there.
 pub struct Nobody;
 
