@@ -68,7 +68,7 @@ impl World for FakeWorld {
                 .with_ansi(false)
                 .with_target(false)
                 .with_test_writer()
-                .with_env_filter("locket=debug")
+                .with_max_level(tracing_subscriber::filter::LevelFilter::DEBUG)
                 .try_init();
         }
         let runtime = tokio::runtime::Builder::new_current_thread()

@@ -10,7 +10,10 @@ use clap::{Args, ValueEnum};
 use locket_controller::process::{Settings, run as run_controller};
 use locket_engine::Endpoint;
 use tokio::net::{UnixListener, UnixStream};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config::Reload;
 use crate::context::{Context, VERSION, socket_path};
@@ -96,16 +99,20 @@ fn log(format: Format, level: &str, cx: &Context) -> Result<()> {
         .get("LOCKET_LOG")
         .filter(|l| !l.is_empty())
         .map_or(level, String::as_str);
-    let filter = EnvFilter::try_new(level)
+    let filter: Targets = level
+        .parse()
         .map_err(|e| CommandError::user(format!("{level:?} is no log level")).because(e))?;
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let layer = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
         .with_target(false)
         .with_ansi(cx.term.color());
+    let registry = tracing_subscriber::registry();
     let started = match format {
-        Format::Text => builder.try_init(),
-        Format::Json => builder.json().flatten_event(true).try_init(),
+        Format::Text => registry.with(layer.with_filter(filter)).try_init(),
+        Format::Json => {
+            let layer = layer.json().flatten_event(true);
+            registry.with(layer.with_filter(filter)).try_init()
+        }
     };
     started.map_err(|e| CommandError::internal("the log cannot be started").because(e))
 }
