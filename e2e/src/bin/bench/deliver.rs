@@ -181,9 +181,6 @@ pub fn files(table: &mut Table, bare: &Bare, samples: usize) {
         });
         exec.add(seen.duration_since(begun).unwrap());
     }
-    if std::env::var_os("BENCH_LEVEL").is_some() {
-        std::fs::write("/tmp/bb.log", controller.log()).unwrap();
-    }
     controller.stop();
     let sixth = from_hint.p99() < exec.median() / 6;
     table.goal(
