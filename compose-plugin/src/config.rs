@@ -105,7 +105,7 @@ impl Configure for Reload {
         .boxed()
     }
 
-    fn changes(&self) -> BoxStream<'static, ()> {
+    fn changes(&self) -> BoxStream<'static, bool> {
         // A session that broke off is opened anew, and its first hint says that something may have been missed.
         let sessions =
             futures_util::stream::unfold((self.store.clone(), false), async |(store, again)| {
@@ -114,7 +114,7 @@ impl Configure for Reload {
                 }
                 Some((store.watch(), (store, true)))
             });
-        sessions.flatten().map(drop).boxed()
+        sessions.flatten().map(|it| it.configuration).boxed()
     }
 }
 

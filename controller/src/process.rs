@@ -36,8 +36,8 @@ const RESYNC: Duration = Duration::from_secs(600);
 pub trait Configure: Send + Sync {
     /// Reads it anew. The text of an error is for people.
     fn load(&self) -> BoxFuture<'_, Result<HostConfig, String>>;
-    /// Hints that it, or the built-in store, may have changed.
-    fn changes(&self) -> BoxStream<'static, ()>;
+    /// Hints that the built-in store may have changed; `true` where it may have been the configuration beside it.
+    fn changes(&self) -> BoxStream<'static, bool>;
 }
 
 /// What a controller is run with.
@@ -191,14 +191,18 @@ async fn follow_configuration(service: Arc<Service>, configure: Arc<dyn Configur
     let local = SourceName::from("local");
     let mut changes = configure.changes();
     loop {
-        if changes.next().await.is_none() {
+        let Some(configuration) = changes.next().await else {
             // The store's container has gone; the next look starts it again.
             tokio::time::sleep(RECONNECT).await;
             changes = configure.changes();
-        }
+            continue;
+        };
         // The bench counts from here.
         tracing::debug!("The store has changed");
         service.hint(None, Some(&local), &Trigger::push("the store has changed"));
+        if !configuration {
+            continue;
+        }
         match configure.load().await {
             Ok(config) => service.reconfigure(Arc::new(config)),
             Err(error) => tracing::error!(

@@ -170,6 +170,22 @@ async fn a_change_by_another_session_is_a_hint_to_this_one() {
 }
 
 #[tokio::test]
+async fn a_change_of_the_configuration_is_told_from_one_of_the_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let (reader, writer) = (
+        Sessions::new(dir.path()).client(),
+        Sessions::new(dir.path()).client(),
+    );
+    let mut changes = reader.watch();
+    let mut next = async || changes.next().await.unwrap().configuration;
+    assert!(next().await, "what happened before is not known");
+    writer.set("shop/db", &value(b"1")).await.unwrap();
+    assert!(!next().await);
+    writer.write_config(ConfigFile::Host, b"x").await.unwrap();
+    assert!(next().await);
+}
+
+#[tokio::test]
 async fn a_broken_connection_is_made_anew() {
     let dir = tempfile::tempdir().unwrap();
     let sessions = Sessions::new(dir.path());

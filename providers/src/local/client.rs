@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
-use locket_provider::{Error, ErrorKind, Fetched, Hint, SecretValue};
+use locket_provider::{Error, ErrorKind, Fetched, SecretValue};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Mutex as AsyncMutex, broadcast, oneshot};
 use tokio::time::timeout;
@@ -42,6 +42,20 @@ pub trait Connect: Send + Sync {
     fn connect(&self) -> BoxFuture<'_, io::Result<Pipes>>;
 }
 
+/// Something beside the store, or in it, is not what it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Change {
+    /// It may have been the host configuration.
+    pub configuration: bool,
+}
+
+impl Change {
+    /// It is not known what.
+    const ANY: Self = Self {
+        configuration: true,
+    };
+}
+
 /// A client of the store. Clones share one connection, which is made anew after it broke.
 ///
 /// Every method fails with [`ErrorKind::Unavailable`] when the session cannot be reached or breaks off; a change
@@ -58,7 +72,7 @@ type Waiting = Mutex<Option<HashMap<u64, oneshot::Sender<Frame<Reply>>>>>;
 struct Line {
     input: AsyncMutex<(u64, Box<dyn AsyncWrite + Send + Unpin>)>,
     waiting: Arc<Waiting>,
-    changes: broadcast::Sender<()>,
+    changes: broadcast::Sender<Change>,
     reader: tokio::task::JoinHandle<()>,
 }
 
@@ -311,12 +325,12 @@ impl LocalClient {
         .await
     }
 
-    /// A hint when the session is there (what happened before is to be looked up), then one for each change;
-    /// ends with the connection.
-    pub fn watch(&self) -> BoxStream<'static, Hint> {
+    /// A change when the session is there (what happened before is to be looked up), then each as it comes; ends with the
+    /// connection.
+    pub fn watch(&self) -> BoxStream<'static, Change> {
         enum State {
             Start(LocalClient),
-            On(broadcast::Receiver<()>, Arc<Line>),
+            On(broadcast::Receiver<Change>, Arc<Line>),
         }
         let next = |state| async move {
             match state {
@@ -327,19 +341,21 @@ impl LocalClient {
                         .lock()
                         .unwrap_or_else(PoisonError::into_inner)
                         .as_ref()?;
-                    Some((Hint, State::On(changes, line)))
+                    Some((Change::ANY, State::On(changes, line)))
                 }
-                State::On(mut changes, line) => match changes.recv().await {
-                    Ok(()) | Err(broadcast::error::RecvError::Lagged(_)) => {
-                        // The reader's last word, so that the stream ends.
-                        line.waiting
-                            .lock()
-                            .unwrap_or_else(PoisonError::into_inner)
-                            .as_ref()?;
-                        Some((Hint, State::On(changes, line)))
-                    }
-                    Err(broadcast::error::RecvError::Closed) => None,
-                },
+                State::On(mut changes, line) => {
+                    let change = match changes.recv().await {
+                        Ok(change) => change,
+                        Err(broadcast::error::RecvError::Lagged(_)) => Change::ANY,
+                        Err(broadcast::error::RecvError::Closed) => return None,
+                    };
+                    // The reader's last word, so that the stream ends.
+                    line.waiting
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .as_ref()?;
+                    Some((change, State::On(changes, line)))
+                }
             }
         };
         Box::pin(futures_util::stream::unfold(
@@ -462,9 +478,9 @@ impl Line {
             let (waiting, changes) = (waiting.clone(), changes.clone());
             async move {
                 while let Ok(frame) = read(&mut output).await {
-                    if frame.id == 0 {
+                    if let Reply::Changed { configuration } = frame.body {
                         // Without listeners there is nobody to tell.
-                        let _ = changes.send(());
+                        let _ = changes.send(Change { configuration });
                     } else if let Some(to) = waiting
                         .lock()
                         .unwrap_or_else(PoisonError::into_inner)
@@ -479,7 +495,7 @@ impl Line {
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
                     .take();
-                let _ = changes.send(());
+                let _ = changes.send(Change::ANY);
             }
         });
         Ok(Self {

@@ -16,7 +16,7 @@ mod store;
 mod time;
 mod wire;
 
-pub use client::{Connect, LocalClient, Pipes};
+pub use client::{Change, Connect, LocalClient, Pipes};
 pub use document::{Info, Listed};
 pub use error::Error;
 pub use name::Name;

@@ -72,14 +72,10 @@ pub fn serve_with(
     std::thread::scope(|scope| {
         scope.spawn(move || {
             // A watch that fails is a session without hints: the client still polls.
-            while let Ok(true) = watch.next(&stop) {
-                if send(&Frame {
-                    id: 0,
-                    body: Reply::Changed,
-                    blobs: vec![],
-                })
-                .is_err()
-                {
+            while let Ok(Some(configuration)) = watch.next(&stop) {
+                let body = Reply::Changed { configuration };
+                let (id, blobs) = (0, vec![]);
+                if send(&Frame { id, body, blobs }).is_err() {
                     break;
                 }
             }
@@ -321,8 +317,8 @@ impl Watch {
             .collect()
     }
 
-    /// Waits for a change; `false` when `stop` is closed at the other end.
-    fn next(&mut self, stop: &impl AsFd) -> io::Result<bool> {
+    /// Waits for a change, and says whether it is one of the configuration; `None` when `stop` is closed at the other end.
+    fn next(&mut self, stop: &impl AsFd) -> io::Result<Option<bool>> {
         let limit = Timespec {
             tv_sec: LOOK.as_secs() as i64,
             tv_nsec: 0,
@@ -337,15 +333,17 @@ impl Watch {
                 other => other?,
             };
             if !fds[0].revents().is_empty() {
-                return Ok(false);
+                return Ok(None);
             }
             let mut buffer = [MaybeUninit::uninit(); 4096];
             let mut reader = inotify::Reader::new(&self.events, &mut buffer);
             while reader.next().is_ok() {}
             let look = self.look();
             if look != self.seen {
+                // The store is the first of them.
+                let configuration = look.get(1..) != self.seen.get(1..);
                 self.seen = look;
-                return Ok(true);
+                return Ok(Some(configuration));
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The built-in store as a [`SecretStore`] of one project.
 
 use futures_util::future::{BoxFuture, FutureExt};
-use futures_util::stream::BoxStream;
+use futures_util::stream::{BoxStream, StreamExt as _};
 use locket_crds::id::ProjectName;
 use locket_crds::reference::SecretRef;
 use locket_provider::{Capabilities, Error, ErrorKind, Fetched, Hint, SecretStore, SecretVersion};
@@ -104,6 +104,6 @@ impl SecretStore for LocalStore {
     }
 
     fn watch(&self) -> Option<BoxStream<'static, Hint>> {
-        Some(self.client.watch())
+        Some(self.client.watch().map(|_| Hint).boxed())
     }
 }

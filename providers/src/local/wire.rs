@@ -107,7 +107,9 @@ pub(super) enum Reply {
         protocol: u32,
     },
     /// Store or configuration are not what they were.
-    Changed,
+    Changed {
+        configuration: bool,
+    },
     /// Blobs: one value for each `Ok`, in order. Also the answer about versions, then without blobs.
     Versions {
         versions: Vec<Result<Info, Fault>>,
