@@ -576,6 +576,7 @@ impl Project {
         };
         link.write_spec(&applied).await?;
         self.applied = Some(applied);
+        self.failures = 0;
         if !unchanged {
             self.compiled = None;
         }

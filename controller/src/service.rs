@@ -558,6 +558,10 @@ impl Service {
                             .set_spec(spec, kept)
                             .await
                             .map_err(|e| Error::unavailable("the spec cannot be written", e))?;
+                        // What failed before was asked for in other words.
+                        if let Some(handle) = self.handle.get() {
+                            handle.reset(name);
+                        }
                     }
                     if project.applied.is_none() {
                         return Err(Error::not_found(format!(
