@@ -16,6 +16,8 @@ use crate::{cli, gate};
 const SHIM: &str = "docker-init";
 /// Where the volume `locket-state` is mounted in the store's container.
 const STORE: &str = "/s";
+/// The key's own volume, where there is one.
+const KEY: &str = "/k";
 
 /// Plays the role that name and first argument name. What runs inside containers comes first and sets nothing up.
 pub fn dispatch(argv: Vec<OsString>) -> ExitCode {
@@ -129,7 +131,8 @@ fn undumpable() {
 
 fn store_session() -> io::Result<()> {
     let (input, output) = streams()?;
-    locket_providers::local::session::serve(Path::new(STORE), input, output)
+    let key = Some(Path::new(KEY)).filter(|it| it.is_dir());
+    locket_providers::local::session::serve(Path::new(STORE), key, input, output)
 }
 
 /// Joins standard input and output with the controller's socket: how a controller in a container is reached.

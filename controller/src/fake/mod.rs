@@ -13,7 +13,7 @@
 
 mod backend;
 mod compose;
-mod programs;
+pub(crate) mod programs;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

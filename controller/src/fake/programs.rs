@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 const SHIM_WAIT: (Duration, i64) = (Duration::from_secs(120), 75);
 
 /// A static ELF program of one byte more than its headers: what is imported as our own.
-pub(super) fn binary() -> Vec<u8> {
+pub(crate) fn binary() -> Vec<u8> {
     let mut it = vec![0_u8; 64 + 56];
     it[..6].copy_from_slice(b"\x7fELF\x02\x01");
     it[18..20].copy_from_slice(&62_u16.to_le_bytes());

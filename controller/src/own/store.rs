@@ -4,12 +4,15 @@
 
 use locket_engine::{ExecSpec, ExecStream, RestartPolicy};
 
+use super::anchor::COMPOSE_PROJECT;
 use super::image::PROGRAM;
 use super::{Error, ROLE, foreign, locked_down, mount};
 use crate::Host;
 
 /// The volume with store, key, host configuration and grants.
 pub const VOLUME: &str = "locket-state";
+/// A volume for the key alone, made by whoever wants it elsewhere: in memory, on a token, over a network.
+pub const KEY_VOLUME: &str = "locket-key";
 /// The container's name, followed by the beginning of its program's digest: two versions do not stand in each other's way.
 /// Their sessions see each other's changes, because each watches the file.
 const NAME: &str = "locket-store-";
@@ -52,13 +55,18 @@ pub async fn open(host: &Host) -> Result<ExecStream, Error> {
 async fn running(host: &Host) -> Result<String, Error> {
     let engine = &host.engine;
     let digest = host.binary.layer().trim_start_matches("sha256:");
-    let name = format!("{NAME}{}", digest.get(..12).unwrap_or(digest));
+    let mut name = format!("{NAME}{}", digest.get(..12).unwrap_or(digest));
+    let mut mounts = vec![mount(VOLUME, "/s")];
+    let key = engine.volume(KEY_VOLUME).await?;
+    // One of compose's is some project's: it must not bring a key along for the secrets of all.
+    if key.is_some_and(|it| !it.labels.contains_key(COMPOSE_PROJECT)) {
+        name.push_str("-key");
+        mounts.push(mount(KEY_VOLUME, "/k"));
+    }
+    let count = mounts.len();
+    let is_ours = |target: &str| ["/s", "/k"][..count].contains(&target);
     if let Some(it) = engine.inspect(&name).await? {
-        match foreign(engine, &host.binary, &[], &it, COMMAND, |target| {
-            target == "/s"
-        })
-        .await?
-        {
+        match foreign(engine, &host.binary, &[], &it, COMMAND, is_ours).await? {
             None => {
                 engine.start(&it.id).await?;
                 return Ok(it.id);
@@ -77,7 +85,7 @@ async fn running(host: &Host) -> Result<String, Error> {
         &image,
         "store",
         COMMAND,
-        vec![mount(VOLUME, "/s")],
+        mounts,
         RestartPolicy::No,
     );
     let id = match engine.create(&spec).await {
@@ -88,4 +96,41 @@ async fn running(host: &Host) -> Result<String, Error> {
     };
     engine.start(&id).await?;
     Ok(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use locket_engine::fake::Fake;
+
+    use super::*;
+    use crate::own::image::Binary;
+
+    #[tokio::test]
+    async fn the_key_is_mounted_from_a_volume_of_its_own_but_from_no_project_s() {
+        let fake = Fake::new();
+        let engine = fake.connect().await.unwrap();
+        let binary = Binary::new(crate::fake::programs::binary()).unwrap();
+        let host = Host::new(engine.clone(), binary, "test");
+        let targets = async || {
+            let id = running(&host).await.unwrap();
+            let it = engine.inspect(&id).await.unwrap().unwrap();
+            let mut targets: Vec<String> = it.mounts.into_iter().map(|m| m.target).collect();
+            targets.sort();
+            targets
+        };
+        assert_eq!(targets().await, ["/s"]);
+        let none = Default::default();
+        let project = [(COMPOSE_PROJECT.to_owned(), "evil".to_owned())].into();
+        engine
+            .create_volume(KEY_VOLUME, &none, &project)
+            .await
+            .unwrap();
+        assert_eq!(targets().await, ["/s"]);
+        engine.remove_volume(KEY_VOLUME, true).await.unwrap();
+        engine
+            .create_volume(KEY_VOLUME, &none, &none)
+            .await
+            .unwrap();
+        assert_eq!(targets().await, ["/k", "/s"]);
+    }
 }

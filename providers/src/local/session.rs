@@ -32,19 +32,25 @@ const LOOK: Duration = Duration::from_secs(1);
 
 type Blobs = Vec<Zeroizing<Vec<u8>>>;
 
-/// Serves one session until its input ends. `root` is the mounted volume.
+/// Serves one session until its input ends. `root` is the mounted volume, `key` that of the key, if it has one of its own.
 ///
 /// # Errors
 /// When input or output break, or the volume cannot be used; what goes wrong with one request goes to the client.
-pub fn serve(root: &Path, input: impl Read, output: impl Write + Send) -> io::Result<()> {
-    serve_with(root, StoreFile::under(root), input, output)
+pub fn serve(
+    root: &Path,
+    key: Option<&Path>,
+    input: impl Read,
+    output: impl Write + Send,
+) -> io::Result<()> {
+    let store = StoreFile::under(root);
+    let store = match key {
+        Some(key) => store.with_key(key.join("key.txt")),
+        None => store,
+    };
+    serve_with(root, store, input, output)
 }
 
-/// The same with the key elsewhere.
-///
-/// # Errors
-/// As [`serve`].
-pub fn serve_with(
+fn serve_with(
     root: &Path,
     store: StoreFile,
     mut input: impl Read,
@@ -360,7 +366,7 @@ mod tests {
         let root = dir.path().to_owned();
         let (hello, started) = rustix::pipe::pipe().unwrap();
         let session =
-            std::thread::spawn(move || serve(&root, File::from(input), File::from(started)));
+            std::thread::spawn(move || serve(&root, None, File::from(input), File::from(started)));
         let greeting: Frame<Reply> = wire::read(&mut File::from(hello)).unwrap().unwrap();
         assert!(matches!(greeting.body, Reply::Hello { protocol: PROTOCOL }));
         let root = dir.path().to_owned();

@@ -54,7 +54,7 @@ impl Connect for Sessions {
             let root = self.root.clone();
             std::thread::spawn(move || {
                 // How it ends is the client's to see.
-                let _ = session::serve(&root, theirs.try_clone().unwrap(), &theirs);
+                let _ = session::serve(&root, None, theirs.try_clone().unwrap(), &theirs);
                 let _ = theirs.shutdown(std::net::Shutdown::Both);
             });
             ours.set_nonblocking(true)?;
