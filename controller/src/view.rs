@@ -464,10 +464,15 @@ pub fn events(project: &ProjectName, all: &[(u64, Event)]) -> Vec<api::Event> {
     let one = |(number, e): &(u64, Event)| {
         let (reason, good) = word(e.kind);
         let container = e.container.as_deref().unwrap_or(e.service.as_str());
-        let result = if e.result.is_empty() {
-            String::new()
-        } else {
-            format!(": {}", e.result)
+        // The container is named once, in front.
+        let result = e
+            .result
+            .strip_prefix(container)
+            .map_or(&*e.result, str::trim_start);
+        let message = match (e.kind, result) {
+            (EventKind::Delivered, _) => format!("{container}: {result}, {}", e.cause),
+            (_, "") => format!("{container}: {}", e.cause),
+            (_, result) => format!("{container}: {}: {result}", e.cause),
         };
         api::Event {
             seq: *number,
@@ -479,7 +484,7 @@ pub fn events(project: &ProjectName, all: &[(u64, Event)]) -> Vec<api::Event> {
                 api::EventKind::Warning
             },
             reason: reason.to_owned(),
-            message: format!("{container}: {}{result}", e.cause),
+            message,
             count: u64::from(e.count),
             first: stamp(e.first),
             last: stamp(e.last),

@@ -91,7 +91,7 @@ pub async fn run(args: ApplyArgs, cx: &Context) -> Result<ExitCode> {
             .term
             .info(format_args!("{project}: no service uses a secret")),
         false => cx.term.info(format_args!(
-            "{project}: {} as they should be",
+            "{project}: all is as it should be ({})",
             services.join(", ")
         )),
     }

@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 use locket_controller::client::Client;
 use locket_controller::own::controller::NAME;
 
-use crate::context::{Context, VERSION, socket_path};
+use crate::context::{Context, VERSION, engine_error, socket_path};
 use crate::error::{CommandError, Result};
 use crate::output::lines;
 
@@ -85,6 +85,14 @@ async fn here(cx: &Context) -> Result<ExitCode> {
 async fn status(cx: &Context) -> Result<ExitCode> {
     let access = cx.any_controller().await?;
     let Some((answerer, place)) = access.controller() else {
+        let container = cx.host().await?.engine.inspect(NAME).await;
+        if let Some(it) = container.map_err(engine_error)? {
+            let e = CommandError::user(format!(
+                "no controller answers: the container {NAME} is {}",
+                format!("{:?}", it.state.status).to_lowercase()
+            ));
+            return Err(e.hint(format!("`docker start {NAME}` starts it, `docker locket controller logs` may say why it ended")));
+        }
         let e = CommandError::user("no controller answers");
         return Err(e.hint("`docker locket controller install` makes one; `controller run` is one in the foreground"));
     };

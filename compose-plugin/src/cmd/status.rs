@@ -68,19 +68,30 @@ pub async fn run(args: StatusArgs, cx: &Context) -> Result<ExitCode> {
             }
             text
         };
-        if shown.as_ref() != Some(&text) {
+        let still = unmoved(&status, &text);
+        if shown.as_ref() != Some(&still) {
             if args.watch && cx.term.shows() && !args.json {
                 // Home, then clear what was there.
                 cx.term.bytes(b"\x1b[H\x1b[2J");
             }
             cx.term.out(&text);
-            shown = Some(text);
+            shown = Some(still);
         }
         if !args.watch || cx.term.closed() {
             return Ok(ExitCode::SUCCESS);
         }
         looks.next().await?;
     }
+}
+
+/// A status without what changes all the time: when a source has answered last.
+fn unmoved(status: &Status, text: &str) -> (Status, usize) {
+    let mut still = status.clone();
+    for source in still.projects.iter_mut().flat_map(|it| &mut it.sources) {
+        source.last_contact = None;
+    }
+    // What is told of files is no part of it, but of the text.
+    (still, text.lines().count())
 }
 
 /// The compose files of this folder's project that were changed after it was applied: of that nothing is in force yet.

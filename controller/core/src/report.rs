@@ -227,15 +227,24 @@ fn conditions(
             l.cause.reason.to_string(),
             l.cause.text.clone(),
         ),
-        None if pass.publishing.contains_key(service) => {
-            say(Delivered, false, "Publishing".into(), String::new())
-        }
-        None if pass.current(service).is_none() => {
-            say(Delivered, false, "NoGeneration".into(), String::new())
-        }
-        None if !source.status || !resolved.status => {
-            say(Delivered, false, "Unresolved".into(), String::new())
-        }
+        None if pass.publishing.contains_key(service) => say(
+            Delivered,
+            false,
+            "Publishing".into(),
+            "it is being published".into(),
+        ),
+        None if pass.current(service).is_none() => say(
+            Delivered,
+            false,
+            "NoGeneration".into(),
+            "nothing was delivered yet".into(),
+        ),
+        None if !source.status || !resolved.status => say(
+            Delivered,
+            false,
+            "Unresolved".into(),
+            "its secrets cannot be read or rendered now".into(),
+        ),
         None => yes(Delivered),
     };
     let rolled_out = match rollout(pass, service, containers, held) {

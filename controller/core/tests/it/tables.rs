@@ -687,7 +687,7 @@ fn a_failed_rendering_keeps_the_last_good() {
         [
             "SourceReady=True/AsExpected",
             "Resolved=False/EmptyValue: compose.yaml:3:5: local:a is empty",
-            "Delivered=False/Unresolved",
+            "Delivered=False/Unresolved: its secrets cannot be read or rendered now",
             "RolledOut=True/AsExpected",
             "Ready=False/EmptyValue: compose.yaml:3:5: local:a is empty",
             "Stale=True/EmptyValue: the last good generation stays",
