@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use locket_core::{DesiredService, Memory, ObservedService, Rendered, VersionSeen};
 use locket_crds::id::{Fingerprint, ServiceName};
-use locket_crds::item::{Content, Item};
+use locket_crds::item::{Content, Item, Target};
 use locket_crds::reference::SecretRef;
 use locket_crds::spec::{ComposeService, Operand, Origin, ProjectSpec, Update};
 use locket_crds::template::Part;
@@ -385,9 +385,11 @@ async fn render(
         {
             Ok(owner) => owner,
             Err(e) => {
+                let is_it = |it: &&Item| matches!(&it.target, Target::File { path, .. } if *path == file.path);
+                let asked = wanted.items.iter().find(is_it).map(|it| place(&it.origin));
                 return Outcome::Failed {
                     reason: "UnknownOwner".into(),
-                    message: format!("{}: {}", file.path, chain(&e)),
+                    message: format!("{}{}: {}", asked.unwrap_or_default(), file.path, chain(&e)),
                     // The image may come, or be another one under the same name.
                     passing: true,
                 };

@@ -34,7 +34,11 @@ pub(super) fn unified(name: &str, before: Option<&str>, after: &str, color: bool
         paint("1", &format!("+++ {name}"))
     );
     for hunk in hunks {
-        let head = format!("@@ -{} +{} @@", range(&hunk.old), range(&hunk.new));
+        let within = match hunk.new.is_empty() {
+            true => within(&old, hunk.old.start),
+            false => within(&new, hunk.new.start),
+        };
+        let head = format!("@@ -{} +{} @@{within}", range(&hunk.old), range(&hunk.new));
         let _ = writeln!(out, "{}", paint("36", &head));
         for (mark, code, lines) in [("-", "31", &old[hunk.old]), ("+", "32", &new[hunk.new])] {
             for line in lines {
@@ -44,6 +48,27 @@ pub(super) fn unified(name: &str, before: Option<&str>, after: &str, color: bool
         }
     }
     out
+}
+
+/// The keys under which a line of YAML lies, such as ` services: api:`. Lines around it are not shown: they may be anything, values
+/// among them.
+fn within(lines: &[&str], at: usize) -> String {
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let mut keys = Vec::new();
+    let mut limit = lines.get(at).map_or(0, |line| indent(line));
+    for line in lines.iter().take(at).rev() {
+        let key = line.trim();
+        if !key.is_empty() && !key.starts_with('#') && indent(line) < limit {
+            limit = indent(line);
+            // Only what is nothing but a key: a value might stand behind it.
+            keys.push(
+                key.strip_suffix(':')
+                    .filter(|it| !it.contains([' ', '"', '\''])),
+            );
+        }
+    }
+    let keys = keys.into_iter().rev().flatten();
+    keys.map(|key| format!(" {}:", visible(key))).collect()
 }
 
 /// Control characters could say something else to a terminal than to compose.
@@ -150,5 +175,18 @@ mod tests {
             unified("f", None, "x\n", false)
                 .starts_with("--- /dev/null\n+++ f\n@@ -0,0 +1 @@\n+x\n")
         );
+    }
+
+    #[test]
+    fn a_change_says_where_it_lies_and_shows_no_value() {
+        let old = "x: hunter2\nservices:\n  # api:\n  web:\n    environment:\n      PASSWORD: hunter2\n    image: y\n  api:\n    image: z\n";
+        let new = old.replace("    image: z\n", "    image: z\n    depends_on: [locket]\n");
+        expect![[r#"
+            --- f
+            +++ f
+            @@ -9,0 +10 @@ services: api:
+            +    depends_on: [locket]
+        "#]]
+        .assert_eq(&unified("f", Some(old), &new, false));
     }
 }
