@@ -39,6 +39,9 @@ bench: setup build ## Figures of docs/benchmarks.md
 install: build ## Into ~/.local/bin, and as docker-locket into the docker CLI's plugin folder
 	@.ci/install "$(BIN)" "$(BIN_DIR)/locket" "$(PLUGIN_DIR)/docker-locket"
 
+uninstall: ## Take both away again
+	@REMOVE=1 .ci/install "$(BIN)" "$(BIN_DIR)/locket" "$(PLUGIN_DIR)/docker-locket"
+
 image: build ## Import the binary as image locket:VERSION
 	@$(WITH_ENV) dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; install -m 0755 "$(BIN)" "$$dir/locket"; \
 	  tar -C "$$dir" --owner=0 --group=0 --numeric-owner --mtime=@0 --format=ustar -cf - locket \
@@ -86,4 +89,4 @@ doc: ## Doctests
 e2e-run:
 	@$(WITH_ENV) LOCKET_BIN="$(abspath $(BIN))" e2e/run $(ONLY)
 
-.PHONY: help demo test check e2e bench install image clean setup build fmt clippy deny advisories unit quick-unit doc e2e-run
+.PHONY: help demo test check e2e bench install uninstall image clean setup build fmt clippy deny advisories unit quick-unit doc e2e-run
