@@ -744,7 +744,7 @@ fn verdict(view: &View, asked: Option<&BTreeSet<ServiceName>>, gate: bool) -> Ve
     };
     let (mut applied, mut warnings, mut pending) =
         (api::Applied::default(), Vec::new(), Vec::new());
-    let mut bad: Option<Error> = None;
+    let mut bad: Vec<(&str, String)> = Vec::new();
     for (service, delivery) in &view.delivery {
         // What an earlier spec asked for is nothing that this one can fail of.
         if asked.is_some_and(|asked| !asked.contains(service)) {
@@ -761,16 +761,26 @@ fn verdict(view: &View, asked: Option<&BTreeSet<ServiceName>>, gate: bool) -> Ve
                 applied.delivered.push((service.clone(), *last));
             }
             Delivery::Failed {
-                reason, message, ..
-            } => {
-                bad.get_or_insert_with(|| {
-                    Error::new(reason, format!("{service} gets nothing: {message}"))
-                });
-            }
+                reason,
+                message,
+                last: 0,
+            } => bad.push((reason, format!("{service} gets nothing: {message}"))),
+            Delivery::Failed {
+                reason,
+                message,
+                last,
+            } => bad.push((
+                reason,
+                format!("{service} gets nothing new, generation {last} stays: {message}"),
+            )),
         }
     }
-    if let Some(bad) = bad {
-        return Verdict::Bad(bad);
+    if let Some((reason, first)) = bad.first() {
+        let more = match bad.len() {
+            1 => String::new(),
+            n => format!(" (and {} more: `docker locket plan` names all)", n - 1),
+        };
+        return Verdict::Bad(Error::new(*reason, format!("{first}{more}")));
     }
     if !pending.is_empty() {
         return Verdict::Wait(format!("delivering to {}", pending.join(", ")));
