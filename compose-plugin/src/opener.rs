@@ -6,9 +6,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use locket_controller::Host;
 use locket_controller::own;
 use locket_controller::sources::OpenStore;
+use locket_controller::{Host, chain};
 use locket_crds::config::HostConfig;
 use locket_crds::id::{ProjectName, SourceName};
 use locket_crds::spec::SourceSpec;
@@ -43,17 +43,6 @@ impl Connect for StoreContainer {
         }
         .boxed()
     }
-}
-
-fn chain(e: &dyn std::error::Error) -> String {
-    let mut text = e.to_string();
-    let mut cause = e.source();
-    while let Some(it) = cause {
-        text.push_str(": ");
-        text.push_str(&it.to_string());
-        cause = it.source();
-    }
-    text
 }
 
 /// Opens stores in somebody's name.

@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use locket_crds::id::{ProjectName, ServiceName};
-use locket_crds::item::{Content, Item};
+use locket_crds::item::Item;
 use locket_crds::reference::SecretRef;
-use locket_crds::spec::Operand;
 use serde::Deserialize;
 
 use crate::compose::{self, ComposeFlags, Files, Loaded, Profiles, Request, files};
@@ -136,20 +135,10 @@ pub fn base(cx: &Context, flags: &ComposeFlags) -> PathBuf {
 
 /// Every reference that services use.
 pub fn references(items: &BTreeMap<ServiceName, Vec<Item>>) -> BTreeSet<SecretRef> {
-    let mut out = BTreeSet::new();
-    for item in items.values().flatten() {
-        match &item.content {
-            Content::Secret(input) => out.extend([input.reference.clone()]),
-            Content::Template { template, names } => {
-                out.extend(names.values().map(|input| input.reference.clone()));
-                out.extend(template.operands().filter_map(|operand| match operand {
-                    Operand::Ref(reference) => Some(reference.clone()),
-                    Operand::Name(_) => None,
-                }));
-            }
-        }
-    }
-    out
+    let all = items.values().flatten();
+    all.flat_map(|it| it.content.references())
+        .cloned()
+        .collect()
 }
 
 #[cfg(test)]

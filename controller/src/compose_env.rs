@@ -3,10 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use locket_crds::item::{Content, Item};
+use locket_crds::item::Item;
 use locket_crds::reference::SecretRef;
-use locket_crds::spec::{Operand, ProjectSpec};
-use locket_crds::template::Part;
+use locket_crds::spec::ProjectSpec;
 use locket_provider::SecretValue;
 use locket_render::{Key, RenderOptions};
 use sha2::{Digest as _, Sha256};
@@ -31,7 +30,8 @@ pub async fn values(
     }
     let references: BTreeSet<SecretRef> = items
         .iter()
-        .flat_map(|it| references(&it.content))
+        .flat_map(|it| it.content.references())
+        .cloned()
         .collect();
     let mut values: BTreeMap<SecretRef, Arc<SecretValue>> = BTreeMap::new();
     for (reference, answer) in shared.sources.fetch(spec, references).await {
@@ -63,20 +63,4 @@ pub async fn values(
         .map(|(key, value)| (key.clone(), Zeroizing::new(value.expose().to_vec())))
         .collect();
     Ok(all.into_iter().collect())
-}
-
-fn references(content: &Content) -> Vec<SecretRef> {
-    match content {
-        Content::Secret(input) => vec![input.reference.clone()],
-        Content::Template { template, names } => {
-            let inline = template.parts().iter().filter_map(|p| match p {
-                Part::Expr(e) => match &e.operand {
-                    Operand::Ref(r) => Some(r.clone()),
-                    Operand::Name(name) => names.get(name).map(|i| i.reference.clone()),
-                },
-                Part::Text(_) => None,
-            });
-            inline.collect()
-        }
-    }
 }

@@ -30,6 +30,7 @@ mod tracker;
 mod view;
 
 pub use host::Host;
+pub use resolve::chain;
 
 #[cfg(test)]
 mod tests;

@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use locket_core::{DesiredService, Memory, ObservedService, Rendered, VersionSeen};
 use locket_crds::id::{Fingerprint, ServiceName};
-use locket_crds::item::{Content, Item, Target};
+use locket_crds::item::{Item, Target};
 use locket_crds::reference::SecretRef;
-use locket_crds::spec::{ComposeService, Operand, Origin, ProjectSpec, Update};
-use locket_crds::template::Part;
+use locket_crds::spec::{ComposeService, Origin, ProjectSpec, Update};
 use locket_delivery::generation::{self, GenFile, Generation};
 use locket_delivery::log::Entry;
 use locket_engine::Engine;
@@ -285,7 +284,7 @@ fn written(spec: &ProjectSpec, wanted: &DesiredService, reference: &SecretRef) -
         wanted
             .items
             .iter()
-            .find(|it| uses(&it.content, reference))
+            .find(|it| it.content.references().contains(reference))
             .map(|it| &it.origin)
     };
     named.or_else(used).map(place).unwrap_or_default()
@@ -317,16 +316,6 @@ pub(crate) fn explained(
         .map(|h| format!("; {h}"))
         .unwrap_or_default();
     format!("{origin}{reference}: {}{help}", problem.message)
-}
-
-fn uses(content: &Content, reference: &SecretRef) -> bool {
-    match content {
-        Content::Secret(input) => input.reference == *reference,
-        Content::Template { template, names } => {
-            let inline = |p: &Part| matches!(p, Part::Expr(e) if matches!(&e.operand, Operand::Ref(r) if r == reference));
-            names.values().any(|i| i.reference == *reference) || template.parts().iter().any(inline)
-        }
-    }
 }
 
 async fn render(

@@ -1,12 +1,12 @@
 //! What a service is given, with every name looked up: the form that planner and renderer share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::id::SecretName;
 use crate::reference::SecretRef;
-use crate::spec::{FileMode, Origin};
+use crate::spec::{FileMode, Operand, Origin};
 use crate::template::Template;
 
 /// One file or variable of a service.
@@ -56,6 +56,24 @@ pub enum Content {
         /// Every catalogue name that the template uses.
         names: BTreeMap<SecretName, Input>,
     },
+}
+
+impl Content {
+    /// Every reference that it is made from.
+    pub fn references(&self) -> BTreeSet<&SecretRef> {
+        match self {
+            Self::Secret(input) => BTreeSet::from([&input.reference]),
+            Self::Template { template, names } => {
+                let inline = template.operands().filter_map(|it| match it {
+                    Operand::Ref(reference) => Some(reference),
+                    Operand::Name(_) => None,
+                });
+                inline
+                    .chain(names.values().map(|it| &it.reference))
+                    .collect()
+            }
+        }
+    }
 }
 
 /// A secret as an input of rendering.

@@ -1,12 +1,10 @@
 //! From what was asked for to what is wanted: the only place that makes a [`Desired`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use locket_crds::id::{ProjectName, ServiceName};
-use locket_crds::item::{Content, Item};
-use locket_crds::reference::SecretRef;
+use locket_crds::item::Item;
 use locket_crds::spec::{ChangeAction, ComposeService, Defaults, OnChange};
-use locket_crds::template::Part;
 
 use crate::model::{Desired, DesiredService};
 use crate::order::Order;
@@ -123,7 +121,7 @@ fn desire(asked: Asked, defaults: &Defaults) -> DesiredService {
     let references = asked
         .items
         .iter()
-        .flat_map(|i| references(&i.content))
+        .flat_map(|i| i.content.references())
         .cloned()
         .collect();
     // Origins are in it: a moved line is rendered once more, and then its problems name the right place.
@@ -138,27 +136,11 @@ fn desire(asked: Asked, defaults: &Defaults) -> DesiredService {
     }
 }
 
-/// Every reference that a content uses.
-fn references(content: &Content) -> BTreeSet<&SecretRef> {
-    match content {
-        Content::Secret(input) => BTreeSet::from([&input.reference]),
-        Content::Template { template, names } => {
-            let inline = template.parts().iter().filter_map(|p| match p {
-                Part::Expr(e) => match &e.operand {
-                    locket_crds::spec::Operand::Ref(reference) => Some(reference),
-                    locket_crds::spec::Operand::Name(_) => None,
-                },
-                Part::Text(_) => None,
-            });
-            inline.chain(names.values().map(|i| &i.reference)).collect()
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use locket_crds::item::{Input, Target};
+    use locket_crds::item::{Content, Input, Target};
     use locket_crds::spec::{Dependency, Origin};
+    use std::collections::BTreeSet;
     use std::time::Duration;
 
     use super::*;
