@@ -17,6 +17,8 @@ use locket_delivery::log::Entry;
 use locket_delivery::protocol::{Request, Response, Verdict};
 use locket_engine::{Container, ContainerSummary, Engine, Status};
 
+use tokio::time::Instant;
+
 use crate::link::{self, Link};
 use crate::own::anchor::{COMPOSE_PROJECT, Volumes};
 use crate::project::Shared;
@@ -137,24 +139,45 @@ pub fn container(it: &Container, volumes: Option<&Volumes>) -> ObservedContainer
     }
 }
 
-/// The logs of these services, and the time on the engine's machine when all of them had been read.
+/// The logs of all volumes of a project, and the time on the engine's machine.
+pub struct Logs {
+    /// By service whose volume is there.
+    pub entries: BTreeMap<ServiceName, Vec<Entry>>,
+    clock: Stamp,
+    asked: Instant,
+}
+
+impl Logs {
+    /// The time on the engine's machine now. Counted from the question, so that nothing that was seen before lies after it.
+    pub fn clock(&self) -> Stamp {
+        self.clock.after(self.asked.elapsed())
+    }
+}
+
+/// Reads them; none, and this machine's clock, without a way in.
 ///
 /// # Errors
 /// When the session refuses or is lost.
-pub async fn logs<'a>(
-    link: &Link,
-    services: impl Iterator<Item = &'a ServiceName>,
-) -> Result<(BTreeMap<ServiceName, Vec<Entry>>, Stamp), link::Error> {
-    let services: Vec<&ServiceName> = services.collect();
+pub async fn logs(link: Option<&Link>, desired: &Desired) -> Result<Logs, link::Error> {
+    let asked = Instant::now();
+    let mut entries = BTreeMap::new();
+    let Some(link) = link else {
+        return Ok(Logs {
+            entries,
+            clock: locket_delivery::clock::now(),
+            asked,
+        });
+    };
+    let mounted = |it: &&ServiceName| link.volumes.services.contains_key(*it);
+    let services: Vec<&ServiceName> = desired.services.keys().filter(mounted).collect();
     let log = |it: &&ServiceName| Request::Log {
         service: it.to_string(),
     };
     let requests = services.iter().map(log).chain([Request::Ping]).collect();
     let (_, answers) = link.batch(requests).await?;
     let mut answers = answers.into_iter();
-    let mut logs = BTreeMap::new();
     for (service, answer) in services.into_iter().zip(answers.by_ref()) {
-        let entries = match answer {
+        let log = match answer {
             Response::Log {
                 entries,
                 key_matches: true,
@@ -163,10 +186,14 @@ pub async fn logs<'a>(
             Response::Refused(it) => return Err(link.lost(session::Error::Refused(it))),
             _ => return Err(link.nonsense("something else than a log")),
         };
-        logs.insert(service.clone(), entries);
+        entries.insert(service.clone(), log);
     }
     match answers.next() {
-        Some(Response::Pong { now }) => Ok((logs, now)),
+        Some(Response::Pong { now }) => Ok(Logs {
+            entries,
+            clock: now,
+            asked,
+        }),
         _ => Err(link.nonsense("something else than a pong")),
     }
 }

@@ -13,8 +13,6 @@ use locket_core::{
 };
 use locket_crds::id::{ProjectName, ServiceName};
 use locket_crds::reference::SecretRef;
-use locket_delivery::clock::Stamp;
-use locket_delivery::log::Entry;
 use locket_engine::{Container, InspectCache};
 use locket_provider::SecretVersion;
 use tokio::time::Instant;
@@ -23,10 +21,11 @@ use crate::Host;
 use crate::background::{Background, Wake};
 use crate::inbox::Inbox;
 use crate::link::{self, Lease, Link, Switches};
-use crate::observe::{self, Impostors};
+use crate::observe::{self, Impostors, Logs};
 use crate::own::anchor;
 use crate::owners::Owners;
 use crate::resolve::{Order, Workbench};
+use crate::session::Session;
 use crate::sources::{Answers, Sources};
 use crate::spec::{Applied, Compiled};
 use crate::tracker::Tracker;
@@ -141,6 +140,21 @@ impl Drop for Gate {
     fn drop(&mut self) {
         self.count.fetch_sub(1, Relaxed);
         (self.wake)();
+    }
+}
+
+/// What was asked for before it was known whether it is the right question.
+struct Guess {
+    compiled: Arc<Compiled>,
+    session: Arc<Session>,
+    answers: Answers<SecretVersion>,
+    logs: Result<Logs, link::Error>,
+}
+
+impl Guess {
+    fn holds(&self, link: Option<&Link>, compiled: &Arc<Compiled>) -> bool {
+        Arc::ptr_eq(&self.compiled, compiled)
+            && link.is_some_and(|it| Arc::ptr_eq(&it.session, &self.session))
     }
 }
 
@@ -278,8 +292,7 @@ impl Project {
     async fn try_pass(&mut self, shared: &Shared, mode: Mode) -> Result<Passed, Error> {
         let now = Instant::now();
         self.take_hints(now);
-        // What is compiled now is what the versions are asked for, unless loading finds something else.
-        let (early, due) = (self.compiled.clone(), self.due(now));
+        let due = self.due(now);
         // None of these needs the others, and all take their time.
         let volumes = async {
             match &self.link {
@@ -287,10 +300,10 @@ impl Project {
                 None => None,
             }
         };
-        let (containers, volumes, mut answers) = tokio::join!(
+        let (containers, volumes, guess) = tokio::join!(
             observe::containers(shared, &self.name),
             volumes,
-            self.versions(shared, due)
+            self.guess(shared, due)
         );
         let containers = containers?;
         if !mode.only_looks() && !self.is_wanted(shared, &containers, now).await? {
@@ -344,15 +357,18 @@ impl Project {
             }
             None => BTreeMap::new(),
         };
-        let (logs, clock) = self
-            .look_at_volumes(&compiled, &images, &mut observed, now)
+        // Probe.
+        let (answers, logs) = match guess.filter(|it| it.holds(self.link.as_ref(), &compiled)) {
+            Some(it) => (it.answers, it.logs?),
+            None => {
+                let due = self.due(now);
+                let logs = observe::logs(self.link.as_ref(), &compiled.desired);
+                let (answers, logs) = tokio::join!(self.versions(shared, due), logs);
+                (answers, logs?)
+            }
+        };
+        self.look_at_volumes(&logs, &images, &mut observed, now)
             .await?;
-        let seen = Instant::now();
-        // Probe, where it was not known before what to ask.
-        if !early.is_some_and(|it| Arc::ptr_eq(&it, &compiled)) {
-            let due = self.due(now);
-            answers = self.versions(shared, due).await;
-        }
         if !answers.is_empty() {
             self.tracker
                 .record(answers, now, |r| compiled.refresh_of(r));
@@ -381,7 +397,7 @@ impl Project {
                 memory: &self.memory,
                 key: &link.key.0,
                 images: &images,
-                logs: &logs,
+                logs: &logs.entries,
                 limit: config.limits.value,
                 now,
             };
@@ -389,8 +405,7 @@ impl Project {
                 .resolve(&order, &mut self.tracker, &due, &mut observed.services)
                 .await;
         }
-        // Fetching may have taken a while.
-        let clock = clock.after(seen.elapsed());
+        let clock = logs.clock();
         let engine_now = Time(clock.realtime);
         observed.boot = clock.boottime;
         let volumes = self.link.as_ref().map(|l| &l.volumes);
@@ -428,7 +443,7 @@ impl Project {
         };
         if !mode.only_looks() {
             self.apply(shared, &mut look, &observed).await?;
-            self.prune(&look, &logs).await?;
+            self.prune(&look, &logs.entries).await?;
         }
         self.failures = if look.failed.is_empty() {
             0
@@ -655,22 +670,31 @@ impl Project {
         }
     }
 
-    /// The logs of all volumes, and the time on the engine's machine, which comes last: nothing that was seen lies after it.
+    /// Asks for what a pass needs before it is known whether spec and way in are what they were: mostly they are.
+    async fn guess(&self, shared: &Shared, due: Vec<SecretRef>) -> Option<Guess> {
+        let (compiled, link) = (self.compiled.as_ref()?, self.link.as_ref()?);
+        let logs = observe::logs(Some(link), &compiled.desired);
+        let (answers, logs) = tokio::join!(self.versions(shared, due), logs);
+        Some(Guess {
+            compiled: Arc::clone(compiled),
+            session: Arc::clone(&link.session),
+            answers,
+            logs,
+        })
+    }
+
     async fn look_at_volumes(
         &mut self,
-        compiled: &Compiled,
+        logs: &Logs,
         images: &BTreeMap<ServiceName, String>,
         observed: &mut Observed,
         now: Instant,
-    ) -> Result<(BTreeMap<ServiceName, Vec<Entry>>, Stamp), Error> {
+    ) -> Result<(), Error> {
         let Some(link) = &self.link else {
-            return Ok((BTreeMap::new(), locket_delivery::clock::now()));
+            return Ok(());
         };
-        let mounted = |it: &&ServiceName| link.volumes.services.contains_key(*it);
-        let services = compiled.desired.services.keys().filter(mounted);
-        let (logs, clock) = observe::logs(link, services).await?;
         let verify = self.verified.is_none_or(|at| now >= at + VERIFY_EVERY);
-        for (service, log) in &logs {
+        for (service, log) in &logs.entries {
             if verify && !log.is_empty() {
                 match observe::drift(link, service).await? {
                     Some(what) => drop(self.drifted.insert(service.clone(), what)),
@@ -687,7 +711,7 @@ impl Project {
         if verify {
             self.verified = Some(now);
         }
-        Ok((logs, clock))
+        Ok(())
     }
 
     fn again(&self, look: &Look, mode: Mode, now: Instant) -> Option<Duration> {
