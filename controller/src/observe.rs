@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use locket_core::{
@@ -134,6 +135,14 @@ pub fn container(it: &Container, volumes: Option<&Volumes>) -> ObservedContainer
         operation: None,
         probing: false,
         touched: None,
+        checked_within: it.healthcheck.as_ref().map(|check| {
+            // https://docs.docker.com/reference/dockerfile/#healthcheck
+            let interval = match check.interval {
+                Duration::ZERO => Duration::from_secs(30),
+                own => own,
+            };
+            check.start_period + interval
+        }),
         stop_grace: it.stop_grace,
         service,
     }

@@ -470,7 +470,9 @@ pub fn events(project: &ProjectName, all: &[(u64, Event)]) -> Vec<api::Event> {
             .strip_prefix(container)
             .map_or(&*e.result, str::trim_start);
         let message = match (e.kind, result) {
-            (EventKind::Delivered, _) => format!("{container}: {result}, {}", e.cause),
+            (EventKind::Delivered | EventKind::NotDelivered, _) => {
+                format!("{container}: {result}, {}", e.cause)
+            }
             (_, "") => format!("{container}: {}", e.cause),
             (_, result) => format!("{container}: {}: {result}", e.cause),
         };
@@ -496,6 +498,7 @@ pub fn events(project: &ProjectName, all: &[(u64, Event)]) -> Vec<api::Event> {
 fn word(kind: EventKind) -> (&'static str, bool) {
     match kind {
         EventKind::Delivered => ("Published", true),
+        EventKind::NotDelivered => ("NotPublished", false),
         EventKind::Restarted => ("Restarted", true),
         EventKind::RestartFailed => ("RestartFailed", false),
         EventKind::RolledBack => ("RolledBack", false),
@@ -550,7 +553,7 @@ pub fn explain(view: &View, name: &ServiceName) -> Option<api::Explain> {
 
 fn act(e: &Event) -> api::ExplainAct {
     let action = match e.kind {
-        EventKind::Delivered => "publish",
+        EventKind::Delivered | EventKind::NotDelivered => "publish",
         EventKind::Restarted | EventKind::RestartFailed => "restart",
         EventKind::RolledBack => "rollback",
         EventKind::LeftAlone => "left alone",
@@ -571,20 +574,13 @@ fn act(e: &Event) -> api::ExplainAct {
             word(&change.to)
         );
     }
-    // What a fingerprint's sequence number was is not kept with the event.
-    let generation = |fingerprint: Option<Fingerprint>| {
-        fingerprint.map(|fingerprint| api::Generation {
-            seq: 0,
-            fingerprint,
-        })
-    };
     api::ExplainAct {
         time: stamp(e.last),
         action: action.to_owned(),
         container: e.container.clone(),
         cause,
-        from: generation(e.from),
-        to: generation(e.to),
+        from: e.from,
+        to: e.to,
         result: if e.result.is_empty() {
             "ok".to_owned()
         } else {

@@ -239,21 +239,12 @@ pub struct ExplainAct {
     pub container: Option<String>,
     /// The change that caused it.
     pub cause: String,
-    /// What came before: generation and fingerprint.
-    pub from: Option<Generation>,
-    /// What came after.
-    pub to: Option<Generation>,
+    /// The content before, by its fingerprint.
+    pub from: Option<Fingerprint>,
+    /// The content after.
+    pub to: Option<Fingerprint>,
     /// `ok`, or what went wrong.
     pub result: String,
-}
-
-/// A generation in few words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Generation {
-    /// Sequence number.
-    pub seq: u64,
-    /// Fingerprint.
-    pub fingerprint: Fingerprint,
 }
 
 /// `GET /v1/version`: who answers.

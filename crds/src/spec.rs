@@ -346,8 +346,6 @@ pub struct ComposeService {
     pub depends_on: BTreeMap<ServiceName, Dependency>,
     /// Services whose namespaces or volumes this one joins (`network_mode: service:x`, `ipc`, `pid`, `volumes_from`).
     pub joins: Vec<ServiceName>,
-    /// `healthcheck`, if one is set and not disabled.
-    pub healthcheck: Option<Healthcheck>,
     /// `stop_grace_period`; engine default 10 s.
     pub stop_grace: Option<Duration>,
     /// `init: true`.
@@ -370,15 +368,6 @@ pub struct Dependency {
     pub restart: bool,
     /// `required`.
     pub required: bool,
-}
-
-/// The healthcheck's timing.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Healthcheck {
-    /// `start_period`.
-    pub start_period: Duration,
-    /// `interval`.
-    pub interval: Duration,
 }
 
 /// One mount of the model.

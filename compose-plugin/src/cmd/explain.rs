@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use locket_crds::api::{Explain, ExplainAct, Generation};
+use locket_crds::api::{Explain, ExplainAct};
 
 use crate::context::Context;
 use crate::error::{CommandError, Result};
@@ -125,15 +125,9 @@ fn text(it: &Explain) -> String {
 }
 
 fn act(it: &ExplainAct) -> Vec<String> {
-    let one = |g: &Generation| match g.seq {
-        // Of an act on a container only the content is known.
-        0 => g.fingerprint.to_string(),
-        seq => format!("{seq} ({})", g.fingerprint),
-    };
     let change = match (&it.from, &it.to) {
-        (Some(from), Some(to)) if from == to => one(to),
-        (Some(from), Some(to)) => format!("{} → {}", one(from), one(to)),
-        (None, Some(it)) | (Some(it), None) => one(it),
+        (Some(from), Some(to)) if from != to => format!("{from} → {to}"),
+        (Some(it), _) | (None, Some(it)) => it.to_string(),
         (None, None) => "-".to_owned(),
     };
     let container = it.container.clone().unwrap_or_else(|| "-".to_owned());
@@ -156,10 +150,6 @@ mod tests {
 
     #[test]
     fn it_says_what_was_done_and_why() {
-        let generation = |seq, byte| Generation {
-            seq,
-            fingerprint: Fingerprint([byte; 32]),
-        };
         let it = Explain {
             project: "shop".into(),
             service: ServiceStatus {
@@ -187,8 +177,8 @@ mod tests {
                 action: "restart".into(),
                 container: Some("shop-api-1".into()),
                 cause: "local:key changed".into(),
-                from: Some(generation(1, 1)),
-                to: Some(generation(2, 2)),
+                from: Some(Fingerprint([1; 32])),
+                to: Some(Fingerprint([2; 32])),
                 result: "ok".into(),
             }],
         };
@@ -199,8 +189,8 @@ mod tests {
             IS GIVEN  FROM       BECAUSE OF
             env KEY   local:key  compose.yaml:9:7
 
-            TIME                      ACTION   CONTAINER   GENERATION                           RESULT  CAUSE
-            1970-01-01T00:00:00.000Z  restart  shop-api-1  1 (010101010101) → 2 (020202020202)  ok      local:key changed"#]]
+            TIME                      ACTION   CONTAINER   CONTENT                      RESULT  CAUSE
+            1970-01-01T00:00:00.000Z  restart  shop-api-1  010101010101 → 020202020202  ok      local:key changed"#]]
         .assert_eq(&text(&it));
     }
 }

@@ -106,6 +106,7 @@ fn main() {
             operation: None,
             probing: false,
             touched: None,
+            checked_within: None,
             stop_grace: None,
         });
     }

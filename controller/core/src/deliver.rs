@@ -60,7 +60,8 @@ fn deliver_one(
     let memory = pass.service(service);
     memory
         .failure
-        .take_if(|f| f.rejected && f.fingerprint != fingerprint);
+        // Without a generation there is nothing better to keep: after a reboot, its last good content is gone too.
+        .take_if(|f| f.rejected && (f.fingerprint != fingerprint || current.is_none()));
     if memory.is_rejected(fingerprint) {
         memory.rendered = Some(inputs);
         let cause = Cause::new(
@@ -77,7 +78,10 @@ fn deliver_one(
     if let Some((cause, until)) = held(pass, service, seen) {
         return pass.hold(service, "publish", cause, until);
     }
-    let changes = changes(before.as_ref(), &inputs, changed);
+    let mut changes = changes(before.as_ref(), &inputs, changed);
+    if changes.is_empty() {
+        changes = pass.memory.undelivered(service, fingerprint);
+    }
     let cause = match current {
         None => Cause::new(Reason::FirstDelivery, "there is no generation"),
         Some(_) if is_drift => {

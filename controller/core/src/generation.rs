@@ -140,6 +140,7 @@ mod tests {
             operation: None,
             probing: false,
             touched: None,
+            checked_within: None,
             stop_grace: None,
         };
         let now = time(100.0);

@@ -6,7 +6,7 @@ use locket_crds::id::{Fingerprint, ServiceName};
 use locket_crds::spec::ChangeAction;
 
 use crate::memory::{Event, EventKind, HookMemory, doubled};
-use crate::model::{Action, ContainerId, Health, Operation, Rendered};
+use crate::model::{Action, ContainerId, Health, ObservedContainer, Operation, Rendered};
 use crate::pass::{Pass, settle};
 use crate::plan::{Cause, Reason};
 
@@ -157,14 +157,6 @@ pub(crate) fn run(pass: &mut Pass, service: &ServiceName) {
             None,
         );
     }
-    let Some(container) = pass.running(service).next() else {
-        return pass.hold(
-            service,
-            "hook",
-            Cause::new(Reason::NoRunningContainer, "no container of it runs"),
-            None,
-        );
-    };
     if pass
         .of(service)
         .iter()
@@ -177,6 +169,19 @@ pub(crate) fn run(pass: &mut Pass, service: &ServiceName) {
             None,
         );
     }
+    // One that is being stopped would take the hook with it.
+    let is_restarted =
+        |it: &ObservedContainer| it.operation.is_some() || pass.memory.intent(&it.id).is_some();
+    let Some(container) = pass.running(service).find(|it| !is_restarted(it)) else {
+        let cause = match pass.of(service).iter().find(|it| is_restarted(it)) {
+            Some(it) => Cause::new(
+                Reason::HookPending,
+                format!("{} is being restarted", it.name),
+            ),
+            None => Cause::new(Reason::NoRunningContainer, "no container of it runs"),
+        };
+        return pass.hold(service, "hook", cause, None);
+    };
     let settled = current.at.after(settle(wanted));
     let memory = pass.service(service).hook.clone();
     if memory.failures == 0 && pass.now < settled {

@@ -270,12 +270,11 @@ fn verdict(
     container: &ObservedContainer,
     since: Time,
 ) -> Verdict {
-    let check = pass.model(service).and_then(|m| m.healthcheck.as_ref());
-    let has_check = check.is_some() || container.health != Health::None;
-    let limit = if has_check {
-        timeout(pass, service) + check.map_or(Duration::ZERO, |c| c.start_period)
-    } else {
-        stable(pass, service)
+    // What the container has counts, not what the file says: an image brings a check, a new check comes with a recreate.
+    let has_check = container.checked_within.is_some();
+    let limit = match container.checked_within {
+        Some(first) => timeout(pass, service) + first,
+        None => stable(pass, service),
     };
     let until = since.after(limit);
     let touched = container.touched.is_some_and(|t| t >= since);

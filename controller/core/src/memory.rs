@@ -278,6 +278,7 @@ pub struct Event {
 #[allow(missing_docs, reason = "the words are the documentation")]
 pub enum EventKind {
     Delivered,
+    NotDelivered,
     Restarted,
     RestartFailed,
     RolledBack,
@@ -312,6 +313,40 @@ impl Memory {
             .values_mut()
             .filter_map(|c| c.intent.as_mut());
         intents.for_each(|i| i.refused = None);
+    }
+
+    /// The volume did not take what was written down as its next delivery.
+    pub fn not_delivered(&mut self, service: &ServiceName, why: &str) {
+        let Some(last) = self
+            .events
+            .iter()
+            .rposition(|e| e.service == *service && e.kind == EventKind::Delivered)
+        else {
+            return;
+        };
+        let mut event = self.events[last].clone();
+        match &mut self.events[last].count {
+            1 => drop(self.events.remove(last)),
+            // The same content was published before.
+            more => *more -= 1,
+        }
+        if event.from.is_none()
+            && let Some(it) = self.services.get_mut(service)
+        {
+            // Nothing was made with it, so it is not what a hook begins with.
+            it.hook.acknowledged = None;
+        }
+        event.kind = EventKind::NotDelivered;
+        (event.first, event.count) = (event.last, 1);
+        event.result = why.to_owned();
+        self.record(event);
+    }
+
+    /// The changes in a content that could not be delivered when it was rendered.
+    pub(crate) fn undelivered(&self, service: &ServiceName, content: Fingerprint) -> Vec<Change> {
+        let last = self.events.iter().rfind(|e| e.service == *service);
+        last.filter(|e| e.kind == EventKind::NotDelivered && e.to == Some(content))
+            .map_or_else(Vec::new, |e| e.changed.clone())
     }
 
     /// The open intent on a container.

@@ -220,6 +220,9 @@ pub struct ObservedContainer {
     pub finished_at: Option<Time>,
     /// Its healthcheck's word.
     pub health: Health,
+    /// How long after a start its healthcheck may have nothing to say: its start period and the time to its first check.
+    /// `None` if it has no healthcheck, its own or its image's.
+    pub checked_within: Option<Duration>,
     /// `RestartCount`.
     pub restart_count: u64,
     /// `State.ExitCode`.

@@ -373,6 +373,9 @@ fn under_way(pass: &Pass, service: &ServiceName) -> Option<(Reason, String)> {
     Some((reason, format!("{}: {text}", container.name)))
 }
 
+/// So many generations are kept for a container that cannot tell which it has: as many as fit into a volume at their largest.
+const UNKNOWN_KEPT: usize = 3;
+
 fn keep(pass: &Pass, service: &ServiceName) -> Vec<u64> {
     let Some(log) = pass.seen(service).map(|s| &s.log) else {
         return Vec::new();
@@ -382,15 +385,21 @@ fn keep(pass: &Pass, service: &ServiceName) -> Vec<u64> {
         .running(service)
         .map(|it| (it, pass.starts.get(&it.id)))
         .collect();
-    // One container of which it is not known keeps everything. Without the shim nobody reads an older generation.
-    let may_read_any = |(it, start): &(&ObservedContainer, Option<&Start>)| match start {
-        Some(Start::Known(_)) => false,
-        Some(Start::Unknown) => it.has_shim,
-        Some(Start::Ask(_) | Start::Waiting) | None => true,
-    };
-    if starts.iter().any(may_read_any) {
+    // Until a container has been asked, everything is kept. The answer takes seconds.
+    let is_open =
+        |start: Option<&Start>| matches!(start, Some(Start::Ask(_) | Start::Waiting) | None);
+    if starts.iter().any(|(_, start)| is_open(*start)) {
         return log.iter().map(|p| p.seq).collect();
     }
+    // One that cannot tell may have an old one, and its healthcheck reads it through the shim. That must not fill the volume.
+    let cannot_tell = |(it, start): &(&ObservedContainer, Option<&Start>)| {
+        it.has_shim && matches!(start, Some(Start::Unknown))
+    };
+    let newest = match starts.iter().any(cannot_tell) {
+        true => UNKNOWN_KEPT,
+        false => 1,
+    };
+    let newest: Vec<u64> = log.iter().rev().take(newest).map(|p| p.seq).collect();
     let used = |seq: u64| {
         starts
             .iter()
@@ -401,10 +410,9 @@ fn keep(pass: &Pass, service: &ServiceName) -> Vec<u64> {
         .rev()
         .find(|p| Some(p.fingerprint) == accepted)
         .map(|p| p.seq);
-    let last = log.last().map(|p| p.seq);
     log.iter()
         .map(|p| p.seq)
-        .filter(|seq| used(*seq) || Some(*seq) == good || Some(*seq) == last)
+        .filter(|seq| used(*seq) || Some(*seq) == good || newest.contains(seq))
         .collect()
 }
 

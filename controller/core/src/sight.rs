@@ -5,7 +5,6 @@
 use std::time::Duration;
 
 use locket_crds::id::ServiceName;
-use locket_crds::spec::ChangeAction;
 
 use crate::generation::{Start, started_with};
 use crate::memory::{Incarnation, Print};
@@ -70,12 +69,9 @@ fn own<'a>(pass: &mut Pass<'a>, service: &ServiceName, container: &'a ObservedCo
     }
 }
 
-/// Asks the process, if the answer could make a difference.
+/// Asks the process. Even where no answer would lead to an act: until it is known, nothing old is removed.
 fn ask(pass: &mut Pass, service: &ServiceName, container: &ObservedContainer, not_before: Time) {
-    let idle = pass
-        .wanted(service)
-        .is_none_or(|s| s.on_change.action == ChangeAction::None);
-    if idle || !pass.policy.act || container.operation.is_some() {
+    if pass.wanted(service).is_none() || !pass.policy.act || container.operation.is_some() {
         return;
     }
     let cause = Cause::new(

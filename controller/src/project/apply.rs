@@ -48,7 +48,14 @@ impl Project {
         }
         look.planned.now = steps;
         self.background.forget_results(results);
-        if !durable && let Some(link) = &self.link {
+        let refused = look.failed.iter().any(|(service, _)| {
+            service
+                .as_ref()
+                .is_some_and(|s| self.refused.contains_key(s))
+        });
+        if (!durable || refused)
+            && let Some(link) = &self.link
+        {
             link.write_memory(&self.memory, true).await?;
         }
         let living = |id: &ContainerId| observed.containers.iter().any(|c| c.id == *id);
@@ -136,6 +143,9 @@ impl Project {
                         self.drifted.remove(service);
                     }
                     Some(why) => {
+                        if matches!(step.action, Action::Publish { .. }) {
+                            self.memory.not_delivered(service, why);
+                        }
                         self.refused.insert(service.clone(), why.clone());
                         if let Request::Publish { generation, .. } = request {
                             self.workbench.put_back(service, generation);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::id::ServiceName;
-use crate::spec::{ComposeService, Dependency, Healthcheck, Mount};
+use crate::spec::{ComposeService, Dependency, Mount};
 use crate::time::parse_duration;
 use crate::yaml::{Node, Value};
 
@@ -18,7 +18,6 @@ pub(super) fn service(node: &Node) -> ComposeService {
         user: text("user"),
         depends_on: depends_on(node),
         joins: joins(node),
-        healthcheck: node.get("healthcheck").and_then(healthcheck),
         stop_grace: duration(node, "stop_grace_period"),
         init: flag(node, "init"),
         provider: node
@@ -80,23 +79,6 @@ fn joins(node: &Node) -> Vec<ServiceName> {
     out.sort();
     out.dedup();
     out
-}
-
-fn healthcheck(node: &Node) -> Option<Healthcheck> {
-    let first = match node.get("test").map(|t| &t.value) {
-        Some(Value::List(all)) => all.first().and_then(Node::as_str),
-        _ => None,
-    };
-    if flag(node, "disable") || first == Some("NONE") {
-        return None;
-    }
-    // The engine's defaults, https://docs.docker.com/reference/dockerfile/#healthcheck
-    let start_period = duration(node, "start_period").unwrap_or_default();
-    let interval = duration(node, "interval").unwrap_or(Duration::from_secs(30));
-    Some(Healthcheck {
-        start_period,
-        interval,
-    })
 }
 
 fn mounts(node: &Node) -> BTreeMap<String, Mount> {

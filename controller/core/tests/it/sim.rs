@@ -8,7 +8,7 @@ use locket_core::memory::Memory;
 use locket_core::*;
 use locket_crds::id::{Fingerprint, ServiceName};
 use locket_crds::reference::SecretRef;
-use locket_crds::spec::{ChangeAction, ComposeService, Dependency, Healthcheck, OnChange};
+use locket_crds::spec::{ChangeAction, ComposeService, Dependency, OnChange};
 
 /// How far the two clocks of the machine are apart at first.
 const OFFSET: u64 = 1_000_000_000_000;
@@ -150,6 +150,7 @@ impl World {
             operation: None,
             probing: false,
             touched: None,
+            checked_within: None,
             stop_grace: None,
         });
         self
@@ -166,10 +167,6 @@ impl World {
     }
 
     pub fn healthcheck(&mut self, service: &str) -> &mut Self {
-        self.model(service).healthcheck = Some(Healthcheck {
-            start_period: secs(0),
-            interval: secs(1),
-        });
         for it in self
             .observed
             .containers
@@ -177,6 +174,7 @@ impl World {
             .filter(|it| it.service == name(service))
         {
             it.health = Health::Healthy;
+            it.checked_within = Some(secs(1));
         }
         self
     }
@@ -419,6 +417,25 @@ impl World {
         let it = self.container(id);
         it.state = ContainerState::Exited;
         it.finished_at = Some(now);
+    }
+
+    /// The machine goes down and comes up: what was in memory is gone, and containers wait for their first generation.
+    pub fn reboot(&mut self) {
+        self.pass_time(secs(60));
+        self.offset = self.now.0;
+        let now = self.now;
+        for seen in self.observed.services.values_mut() {
+            seen.log.clear();
+        }
+        for it in &mut self.observed.containers {
+            let runs = it.state == ContainerState::Running;
+            if runs {
+                (it.started_at, it.finished_at, it.probed) = (Some(now), Some(now), None);
+            }
+            if runs && it.health != Health::None {
+                it.health = Health::Starting;
+            }
+        }
     }
 
     pub fn start(&mut self, id: &str) {

@@ -97,6 +97,46 @@ fn replicas_go_one_by_one_and_dependencies_go_first() {
 }
 
 #[test]
+fn what_a_volume_did_not_take_is_not_told_as_published() {
+    let mut w = World::new();
+    w.service("api", hook(), &["a"]);
+    let events = |w: &World| {
+        let one = |e: &memory::Event| format!("{:?} ×{}: {}", e.kind, e.count, e.result);
+        w.memory.events.iter().map(one).collect::<Vec<_>>()
+    };
+    let refuse = |w: &mut World| {
+        let planned = w.plan();
+        w.apply_first(planned, 1);
+        w.memory.not_delivered(&name("api"), "no space left");
+    };
+    refuse(&mut w);
+    w.pass_time(secs(60)).set("a", 2);
+    refuse(&mut w);
+    refuse(&mut w);
+    let (first, again) = (
+        "NotDelivered ×1: no space left",
+        "NotDelivered ×2: no space left",
+    );
+    assert_eq!(events(&w), [first, again]);
+    w.settle();
+    assert_eq!(events(&w), [first, again, "Delivered ×1: published"]);
+    assert!(
+        w.log.is_empty(),
+        "nothing was there that a hook could change"
+    );
+
+    w.set("a", 3);
+    refuse(&mut w);
+    check_story(
+        &mut w,
+        expect![[r#"
+        0.0 publish api 030303030303 after generation 1, local:a changed [ValueChanged]
+        2.0 exec in api-1 ["psql", "-f", "rotate.sql"], its content changed [HookDue]
+    "#]],
+    );
+}
+
+#[test]
 fn metadata_alone_is_delivered_without_a_restart() {
     let mut w = World::new();
     w.service("api", Auto, &["a"]).settled().set("a", 2);
@@ -268,9 +308,9 @@ fn a_bad_value_is_put_back_and_not_tried_again() {
                 0.0 publish api 020202020202 after generation 1, local:a changed [ValueChanged]
                 2.0 stop api-1, it started with generation 1, current is 2 [ValueChanged]
                 2.2 start api-1, it started with generation 1, current is 2 [RestartUnderWay]
-                62.4 restore api 010101010101 of generation 1 after generation 2, api-1 not healthy within 60 s [BadValue]
-                62.4 stop api-1, api-1 not healthy within 60 s [BadValue]
-                62.6 start api-1, api-1 not healthy within 60 s [RestartUnderWay]
+                63.4 restore api 010101010101 of generation 1 after generation 2, api-1 not healthy within 61 s [BadValue]
+                63.4 stop api-1, api-1 not healthy within 61 s [BadValue]
+                63.6 start api-1, api-1 not healthy within 61 s [RestartUnderWay]
             "#]]
         } else {
             expect![[r#"
@@ -291,8 +331,8 @@ fn a_bad_value_is_put_back_and_not_tried_again() {
                 SourceReady=True/AsExpected
                 Resolved=True/AsExpected
                 Delivered=True/AsExpected
-                RolledOut=False/RolledBack: api-1 not healthy within 60 s with the new content; the last good content was put back
-                Ready=False/RolledBack: api-1 not healthy within 60 s with the new content; the last good content was put back
+                RolledOut=False/RolledBack: api-1 not healthy within 61 s with the new content; the last good content was put back
+                Ready=False/RolledBack: api-1 not healthy within 61 s with the new content; the last good content was put back
                 Stale=False/AsExpected
                 Drifted=False/AsExpected
                 Paused=False/AsExpected
@@ -333,13 +373,53 @@ fn the_order_stops_at_a_bad_value() {
 }
 
 #[test]
+fn the_first_check_of_a_slow_healthcheck_is_waited_for() {
+    let mut w = World::new();
+    w.service("api", Auto, &["a"]).healthcheck("api").settled();
+    // As an image says it, or the file: start period and interval.
+    w.container("api-1").checked_within = Some(secs(90));
+    w.bad.insert((name("api"), 2));
+    w.set("a", 2);
+    check_story(
+        &mut w,
+        expect![[r#"
+            0.0 publish api 020202020202 after generation 1, local:a changed [ValueChanged]
+            2.0 stop api-1, it started with generation 1, current is 2 [ValueChanged]
+            2.2 start api-1, it started with generation 1, current is 2 [RestartUnderWay]
+            152.4 restore api 010101010101 of generation 1 after generation 2, api-1 not healthy within 150 s [BadValue]
+            152.4 stop api-1, api-1 not healthy within 150 s [BadValue]
+            152.6 start api-1, api-1 not healthy within 150 s [RestartUnderWay]
+        "#]],
+    );
+}
+
+#[test]
+fn after_a_reboot_rejected_content_is_better_than_none() {
+    let mut w = World::new();
+    w.service("api", Auto, &["a"]).healthcheck("api").settled();
+    w.bad.insert((name("api"), 2));
+    w.set("a", 2).settle();
+    assert_eq!(w.current("api"), 1);
+    w.reboot();
+    check_story(
+        &mut w,
+        expect![[r#"
+            0.0 publish api 020202020202 after generation 0, there is no generation [FirstDelivery]
+        "#]],
+    );
+    assert_eq!(w.current("api"), 2);
+    w.set("a", 3).settle();
+    assert_eq!(w.current("api"), 3);
+}
+
+#[test]
 fn without_an_older_generation_nothing_is_put_back() {
     let mut w = World::new();
     w.service("api", Auto, &["a"]).settled();
     w.memory.services.clear();
     w.bad.extend([(name("api"), 2), (name("api"), 1)]);
     w.container("api-1").health = Health::Unhealthy;
-    w.model("api").healthcheck = Some(Default::default());
+    w.container("api-1").checked_within = Some(secs(0));
     w.set("a", 2).settle();
     assert_eq!(w.log, ["stop api-1", "start api-1"]);
     expect![[r#"
@@ -960,18 +1040,51 @@ fn a_process_that_is_being_asked_is_not_asked_again() {
 }
 
 #[test]
-fn what_cannot_be_known_keeps_everything_for_who_could_read_it() {
-    for (shim, kept) in [(true, vec![1, 2, 3]), (false, vec![3])] {
+fn what_cannot_be_known_keeps_a_few_for_who_could_read_them() {
+    for (shim, kept) in [(true, vec![3, 4, 5]), (false, vec![5])] {
         let mut w = World::new();
         w.service("api", Nothing, &["a"]).settled();
         w.memory.containers.clear();
         w.container("api-1").has_shim = shim;
         w.container("api-1").probed = Some(Probed::Unknown);
-        w.set("a", 2).settle();
-        w.set("a", 3).settle();
+        for value in 2..6 {
+            w.set("a", value).settle();
+        }
         w.memory.services.get_mut(&name("api")).unwrap().accepted = None;
         assert_eq!(w.plan().report.keep[&name("api")], kept);
     }
+}
+
+#[test]
+fn a_service_that_is_never_acted_on_is_asked_too_so_that_its_volume_does_not_fill() {
+    let mut w = World::new();
+    w.service("api", Nothing, &["a"]).settled();
+    w.stop("api-1");
+    w.start("api-1");
+    w.pass_time(secs(3)).set("a", 2).publish("api", 1, print(2));
+    check_story(&mut w, expect![[r#"
+        1.0 probe api-1, a generation was published just after it started [StartAmbiguous]
+    "#]]);
+    for value in 3..9 {
+        w.set("a", value).settle();
+    }
+    assert_eq!(w.plan().report.keep[&name("api")], [1, 8]);
+}
+
+#[test]
+fn a_hook_does_not_begin_in_a_container_that_is_being_stopped() {
+    let mut w = World::new();
+    w.service("db", hook(), &["a"]).settled().set("a", 2);
+    let planned = w.plan();
+    w.apply(planned);
+    w.container("db-1").operation = Some(Operation::Stopping);
+    w.pass_time(secs(3));
+    check(
+        &mut w,
+        expect![[r#"
+            later: db hook, db-1 is being restarted [HookPending]
+        "#]],
+    );
 }
 
 #[test]
@@ -1022,14 +1135,14 @@ fn dependants_of_a_service_with_a_bad_value() {
     check_story(
         &mut w,
         expect![[r#"
-        0.0 publish api 020202020202 after generation 1, local:a changed [ValueChanged]
-        0.0 publish db 020202020202 after generation 2, local:a changed [ValueChanged]
-        2.0 stop db-1, it started with generation 2, current is 4 [ValueChanged]
-        2.2 start db-1, it started with generation 2, current is 4 [RestartUnderWay]
-        62.4 restore db 010101010101 of generation 2 after generation 4, db-1 not healthy within 60 s [BadValue]
-        62.4 stop db-1, db-1 not healthy within 60 s [BadValue]
-        62.6 start db-1, db-1 not healthy within 60 s [RestartUnderWay]
-    "#]],
+            0.0 publish api 020202020202 after generation 1, local:a changed [ValueChanged]
+            0.0 publish db 020202020202 after generation 2, local:a changed [ValueChanged]
+            2.0 stop db-1, it started with generation 2, current is 4 [ValueChanged]
+            2.2 start db-1, it started with generation 2, current is 4 [RestartUnderWay]
+            63.4 restore db 010101010101 of generation 2 after generation 4, db-1 not healthy within 61 s [BadValue]
+            63.4 stop db-1, db-1 not healthy within 61 s [BadValue]
+            63.6 start db-1, db-1 not healthy within 61 s [RestartUnderWay]
+        "#]],
     );
     expect![[r#"
         SourceReady=True/AsExpected
