@@ -27,23 +27,37 @@ pub struct Hints {
 
 /// Where hints wait for the next pass.
 #[derive(Debug, Default)]
-pub struct Inbox(Mutex<Hints>);
+pub struct Inbox {
+    hints: Mutex<Hints>,
+    anchor: Mutex<Option<String>>,
+}
 
 impl Inbox {
-    fn lock(&self) -> MutexGuard<'_, Hints> {
-        // Each change is one assignment, so a panic elsewhere leaves nothing half done.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Leaves hints.
     pub fn leave(&self, hint: impl FnOnce(&mut Hints)) {
-        hint(&mut self.lock());
+        hint(&mut lock(&self.hints));
     }
 
     /// Takes what is there.
     pub fn take(&self) -> Hints {
-        std::mem::take(&mut self.lock())
+        std::mem::take(&mut lock(&self.hints))
     }
+
+    /// The project is reached through this anchor from now on, by its container's id.
+    pub fn uses_anchor(&self, id: &str) {
+        *lock(&self.anchor) = Some(id.to_owned());
+    }
+
+    /// True for an event of the anchor that the project is reached through. Those of others are no news: an anchor that does not
+    /// come up, again and again, must not be the reason to try the next one at once.
+    pub fn is_anchor(&self, id: &str) -> bool {
+        lock(&self.anchor).as_deref() == Some(id)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Each change is one assignment, so a panic elsewhere leaves nothing half done.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Hints {

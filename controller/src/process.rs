@@ -164,7 +164,9 @@ pub(crate) async fn follow_engine(service: Arc<Service>) {
                 let compose = of(COMPOSE_PROJECT).filter(|p| by_compose && service.is_mine(p));
                 if let Some(project) = compose {
                     service.saw(&project, &it);
-                } else if let Some(project) = of(PROJECT) {
+                } else if let Some(project) = of(PROJECT)
+                    && service.uses_anchor(&project, &it.id)
+                {
                     ask(&project, Trigger::change("anchor event"));
                 }
             }

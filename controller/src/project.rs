@@ -163,6 +163,8 @@ pub struct Project {
     name: ProjectName,
     link: Option<Link>,
     pub(crate) applied: Option<Applied>,
+    /// The spec is that of a question, and not the one that is written down.
+    supposed: bool,
     pub(crate) compiled: Option<Arc<Compiled>>,
     pub(crate) memory: Memory,
     pub(crate) switches: Switches,
@@ -198,6 +200,7 @@ impl Project {
             name,
             link: None,
             applied: None,
+            supposed: false,
             compiled: None,
             memory: Memory::default(),
             switches: Switches::default(),
@@ -538,8 +541,7 @@ impl Project {
             if !link.session.is_lost() && volumes.as_ref() == Some(&link.volumes) {
                 if mode.only_looks() {
                     // Somebody else writes.
-                    self.memory = link.memory().await?;
-                    self.switches = link.switches().await?;
+                    self.load().await?;
                 }
                 return Ok(());
             }
@@ -552,20 +554,33 @@ impl Project {
             }
         };
         let Some(link) = opened else { return Ok(()) };
-        if link.term().is_some() || mode.only_looks() {
-            if self.applied.is_none() || !mode.only_looks() {
-                self.applied = link.spec().await?;
-                if let Some(applied) = &mut self.applied {
-                    // The project volume is the project's to write: whose grants count is not.
-                    applied.spec.project = self.name.clone();
-                }
-                self.compiled = None;
-            }
-            self.memory = link.memory().await?;
-            self.switches = link.switches().await?;
-        }
+        let reads = link.term().is_some() || mode.only_looks();
         (self.verified, self.refused) = (None, BTreeMap::new());
+        self.inbox.uses_anchor(&link.session.anchor);
         self.link = Some(link);
+        if reads {
+            self.load().await?;
+        }
+        Ok(())
+    }
+
+    /// Reads what is written down about the project.
+    async fn load(&mut self) -> Result<(), Error> {
+        let Some(link) = &self.link else {
+            return Ok(());
+        };
+        if !self.supposed {
+            let mut applied = link.spec().await?;
+            if let Some(applied) = &mut applied {
+                // The project volume is the project's to write: whose grants count is not.
+                applied.spec.project = self.name.clone();
+            }
+            if applied != self.applied {
+                (self.applied, self.compiled) = (applied, None);
+            }
+        }
+        self.memory = link.memory().await?;
+        self.switches = link.switches().await?;
         Ok(())
     }
 
@@ -625,7 +640,7 @@ impl Project {
             at: 0,
             kept: BTreeSet::new(),
         });
-        self.compiled = None;
+        (self.supposed, self.compiled) = (true, None);
     }
 
     /// Switches pause on or off; kept on the engine.

@@ -25,7 +25,7 @@ use crate::project::{Mode, Passed, Project, Shared};
 use crate::resolve::chain;
 use crate::spec::merge;
 use crate::view::{self, Delivery, Numbers, View};
-use crate::{compose_env, observe};
+use crate::{compose_env, link, observe, project};
 
 /// How long a request waits for a pass that runs. A pass waits for a backend at most twice.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -229,6 +229,13 @@ impl Service {
         self.enqueue(name, Trigger::change("container event"));
     }
 
+    /// True if this container is the anchor that a project is reached through.
+    pub fn uses_anchor(&self, name: &ProjectName, id: &str) -> bool {
+        self.rooms()
+            .get(name)
+            .is_some_and(|room| room.inbox.is_anchor(id))
+    }
+
     /// Leaves a hint for every project that is known, or for one; false when that one is not.
     fn leave(
         self: &Arc<Self>,
@@ -338,16 +345,19 @@ impl Service {
         spec: Option<ProjectSpec>,
         mode: Mode,
     ) -> Result<Arc<View>, Error> {
-        let fresh = || Project::new(name.clone(), Arc::new(|| {}));
-        let mut looked_at = self.looked_at.lock().await;
-        let mut supposed;
-        let project = match spec {
-            Some(spec) => {
-                supposed = fresh();
-                supposed.suppose(spec);
-                &mut supposed
+        let mut fresh = Project::new(name.clone(), Arc::new(|| {}));
+        let mut kept;
+        let project = match (spec, self.role) {
+            (Some(spec), _) => {
+                fresh.suppose(spec);
+                &mut fresh
             }
-            None => looked_at.entry(name.clone()).or_insert_with(fresh),
+            // Whoever asks a controller again gets what its own passes have seen.
+            (None, Role::Controller) => &mut fresh,
+            (None, Role::Client) => {
+                kept = self.looked_at.lock().await;
+                kept.entry(name.clone()).or_insert(fresh)
+            }
         };
         match project.pass(&self.shared, mode).await {
             Ok(Passed::Looked(look)) => Ok(Arc::new(view::view(
@@ -535,10 +545,17 @@ impl Service {
         let mut said = false;
         loop {
             let mut project = room.enter(until).await?;
-            let lease = project
-                .enter(&self.shared)
-                .await
-                .map_err(|e| Error::unavailable("there is no way into the project", e))?;
+            let mut pause = Duration::from_millis(200);
+            let lease = match project.enter(&self.shared).await {
+                // Of another version: the holder all the same. Each try makes an anchor in vain, so there are fewer.
+                Err(project::Error::Link(link::Error::Busy { holder, .. })) => {
+                    pause = Duration::from_secs(2);
+                    Some(Lease::Held(holder))
+                }
+                other => {
+                    other.map_err(|e| Error::unavailable("there is no way into the project", e))?
+                }
+            };
             match lease {
                 Some(Lease::Ours(_)) => {
                     if let Some(spec) = request.spec.clone() {
@@ -588,7 +605,7 @@ impl Service {
                     if !std::mem::replace(&mut said, true) {
                         told(Progress::Info(format!("waiting for {holder}")));
                     }
-                    tokio::time::sleep(Duration::from_millis(200)).await;
+                    tokio::time::sleep(pause).await;
                 }
                 None => {
                     return Err(Error::not_found(format!(

@@ -8,7 +8,7 @@ use locket_core::memory::{Event, EventKind};
 use locket_core::report::{Condition, ConditionKind, ServiceReport};
 use locket_core::{Action, Desired, Later, Rendered, Time};
 use locket_crds::api;
-use locket_crds::id::{Fingerprint, ProjectName, ServiceName, SourceName};
+use locket_crds::id::{ProjectName, ServiceName, SourceName};
 use locket_crds::item::{Content, Item, Target};
 use locket_crds::reference::SecretRef;
 use locket_crds::spec::{ChangeAction, Operand, Origin};

@@ -348,6 +348,9 @@ pub struct ComposeService {
     pub joins: Vec<ServiceName>,
     /// `stop_grace_period`; engine default 10 s.
     pub stop_grace: Option<Duration>,
+    /// `profiles`.
+    #[serde(default)]
+    pub profiles: Vec<String>,
     /// `init: true`.
     pub init: bool,
     /// `provider.type`, for a provider service.

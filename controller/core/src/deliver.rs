@@ -19,6 +19,9 @@ pub(crate) fn deliver(pass: &mut Pass) {
     for (service, wanted) in &pass.desired.services {
         match pass.seen(service).filter(|s| s.mounted) {
             Some(seen) => deliver_one(pass, service, wanted, seen),
+            // `up` makes it only if somebody asks for its profile, so nothing is due.
+            None if pass.is_absent(service)
+                && pass.model(service).is_some_and(|m| !m.profiles.is_empty()) => {}
             None => pass.hold(
                 service,
                 "publish",

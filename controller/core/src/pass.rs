@@ -183,6 +183,16 @@ impl<'a> Pass<'a> {
         self.observed.services.get(service)
     }
 
+    /// True for a service of which nothing is on the engine: no volume and no container. It was not part of `up`.
+    pub fn is_absent(&self, service: &ServiceName) -> bool {
+        self.seen(service).is_none_or(|s| !s.mounted)
+            && !self
+                .observed
+                .containers
+                .iter()
+                .any(|it| it.service == *service && !it.oneoff)
+    }
+
     pub fn wanted(&self, service: &ServiceName) -> Option<&'a DesiredService> {
         self.desired.services.get(service)
     }

@@ -198,6 +198,26 @@ fn conditions(
         reason,
         message,
     };
+    if pass.is_absent(service) {
+        let absent = |kind| {
+            say(
+                kind,
+                true,
+                "NotStarted".into(),
+                "it was not part of `up`".into(),
+            )
+        };
+        return vec![
+            yes(SourceReady),
+            yes(Resolved),
+            absent(Delivered),
+            absent(RolledOut),
+            absent(Ready),
+            no(Stale),
+            no(Drifted),
+            no(Paused),
+        ];
+    }
     let (mut source, mut resolved, mut stale) = (yes(SourceReady), yes(Resolved), no(Stale));
     let seen = pass.seen(service);
     if let Some(Rendered::Failed { reason, message }) = seen.map(|s| &s.rendered) {

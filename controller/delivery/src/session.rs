@@ -26,7 +26,7 @@ use crate::protocol::{self, Malformed, Refusal, RefusalKind, Request, Response};
 use crate::volume::Volume;
 
 /// Silence after which a session that holds the lease ends.
-pub const HOLDER_SILENCE: Duration = Duration::from_secs(4);
+pub const HOLDER_SILENCE: Duration = Duration::from_secs(10);
 /// Silence after which any other session ends.
 pub const SILENCE: Duration = Duration::from_secs(60);
 /// Bytes of a message after which freed memory is given back to the system.

@@ -19,6 +19,10 @@ pub(super) fn service(node: &Node) -> ComposeService {
         depends_on: depends_on(node),
         joins: joins(node),
         stop_grace: duration(node, "stop_grace_period"),
+        profiles: match node.get("profiles").map(|n| &n.value) {
+            Some(Value::List(all)) => all.iter().filter_map(scalar).collect(),
+            _ => Vec::new(),
+        },
         init: flag(node, "init"),
         provider: node
             .get("provider")

@@ -137,6 +137,42 @@ fn what_a_volume_did_not_take_is_not_told_as_published() {
 }
 
 #[test]
+fn a_service_that_was_not_part_of_up_is_in_nobodys_way() {
+    let mut w = World::new();
+    w.service("api", Auto, &["a"])
+        .service("job", Auto, &["a"])
+        .service("tool", Auto, &["a"]);
+    w.model("job").profiles = vec!["jobs".to_owned()];
+    for absent in ["job", "tool"] {
+        w.seen(absent).mounted = false;
+        w.observed
+            .containers
+            .retain(|it| it.service != name(absent));
+    }
+    w.settled();
+    check(&mut w, expect![[r#"
+        later: tool publish, its volume is not there [NotMounted]
+    "#]]);
+    expect![[r#"
+        SourceReady=True/AsExpected
+        Resolved=True/AsExpected
+        Delivered=True/NotStarted: it was not part of `up`
+        RolledOut=True/NotStarted: it was not part of `up`
+        Ready=True/NotStarted: it was not part of `up`
+        Stale=False/AsExpected
+        Drifted=False/AsExpected
+        Paused=False/AsExpected
+    "#]].assert_eq(&w.conditions("job"));
+    let ready = w.plan().report.conditions;
+    assert!(
+        ready
+            .iter()
+            .any(|c| c.kind == report::ConditionKind::Ready && c.status),
+        "{ready:?}"
+    );
+}
+
+#[test]
 fn metadata_alone_is_delivered_without_a_restart() {
     let mut w = World::new();
     w.service("api", Auto, &["a"]).settled().set("a", 2);
@@ -1062,9 +1098,12 @@ fn a_service_that_is_never_acted_on_is_asked_too_so_that_its_volume_does_not_fil
     w.stop("api-1");
     w.start("api-1");
     w.pass_time(secs(3)).set("a", 2).publish("api", 1, print(2));
-    check_story(&mut w, expect![[r#"
+    check_story(
+        &mut w,
+        expect![[r#"
         1.0 probe api-1, a generation was published just after it started [StartAmbiguous]
-    "#]]);
+    "#]],
+    );
     for value in 3..9 {
         w.set("a", value).settle();
     }

@@ -256,15 +256,10 @@ fn of_the_model_only_what_is_needed_is_kept() {
                 joins: [
                     "db",
                 ],
-                healthcheck: Some(
-                    Healthcheck {
-                        start_period: 3600s,
-                        interval: 5s,
-                    },
-                ),
                 stop_grace: Some(
                     90s,
                 ),
+                profiles: [],
                 init: true,
                 provider: None,
                 mounts: {
@@ -304,8 +299,8 @@ fn of_the_model_only_what_is_needed_is_kept() {
                 joins: [
                     "gate2",
                 ],
-                healthcheck: None,
                 stop_grace: None,
+                profiles: [],
                 init: false,
                 provider: None,
                 mounts: {},
@@ -316,8 +311,8 @@ fn of_the_model_only_what_is_needed_is_kept() {
                 user: None,
                 depends_on: {},
                 joins: [],
-                healthcheck: None,
                 stop_grace: None,
+                profiles: [],
                 init: false,
                 provider: Some(
                     "locket",
@@ -332,8 +327,8 @@ fn of_the_model_only_what_is_needed_is_kept() {
                 user: None,
                 depends_on: {},
                 joins: [],
-                healthcheck: None,
                 stop_grace: None,
+                profiles: [],
                 init: false,
                 provider: None,
                 mounts: {},
