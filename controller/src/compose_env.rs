@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::access::Error;
 use crate::project::Shared;
+use crate::resolve::explained;
 use crate::spec::Compiled;
 
 /// Name and value of each, sorted by name.
@@ -40,7 +41,7 @@ pub async fn values(
             Err(problem) => {
                 return Err(Error::new(
                     problem.reason,
-                    format!("{reference}: {}", problem.message),
+                    explained(spec, &items, &reference, &problem),
                 ));
             }
         }

@@ -10,6 +10,8 @@ use tokio::sync::Mutex;
 const NEVER_STARTED: [&str; 1] = ["/locket-never-started"];
 /// Largest `/etc/passwd` or `/etc/group` that is read, bytes.
 const MAX: usize = 256 * 1024;
+/// So often it is read if others are in the way.
+const TRIES: u32 = 5;
 
 /// Why an owner is unknown.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +24,12 @@ pub enum Error {
         /// Its answer.
         #[source]
         source: locket_engine::Error,
+    },
+    /// Others read the same image, and were in the way every time.
+    #[error("the image {image} cannot be read: others who read it are in the way")]
+    Disturbed {
+        /// The image.
+        image: String,
     },
     /// The image knows no such name.
     #[error("the image {image} has no {what} {name}")]
@@ -193,6 +201,9 @@ impl Owners {
             let accounts = read(engine, &found.id, found.user.clone())
                 .await
                 .map_err(failed)?;
+            let accounts = accounts.ok_or_else(|| Error::Disturbed {
+                image: image.to_owned(),
+            })?;
             by_image.insert(found.id.clone(), accounts);
         }
         let accounts = by_image.get(&found.id);
@@ -205,12 +216,30 @@ impl Owners {
 }
 
 /// Reads the account files through a container that is made and never started. Its name is the image's, so that one which was left
-/// behind is used, and removed, by the next who asks.
+/// behind is used, and removed, by the next who asks. `None` if others were in the way, every time.
 async fn read(
     engine: &Engine,
     image: &str,
     default_user: String,
-) -> Result<Accounts, locket_engine::Error> {
+) -> Result<Option<Accounts>, locket_engine::Error> {
+    for _ in 0..TRIES {
+        if let Some((passwd, group)) = read_once(engine, image).await? {
+            return Ok(Some(Accounts::parse(
+                &String::from_utf8_lossy(&passwd),
+                &String::from_utf8_lossy(&group),
+                default_user,
+            )));
+        }
+    }
+    Ok(None)
+}
+
+/// `/etc/passwd` and `/etc/group`, empty where the image has none; `None` if somebody else, who reads the same, removed the container
+/// meanwhile.
+async fn read_once(
+    engine: &Engine,
+    image: &str,
+) -> Result<Option<(Vec<u8>, Vec<u8>)>, locket_engine::Error> {
     let digest = image.trim_start_matches("sha256:");
     let name = format!("locket-accounts-{}", digest.get(..12).unwrap_or(digest));
     let spec = CreateContainer {
@@ -231,34 +260,33 @@ async fn read(
         Err(e) => return Err(e),
     };
     let files = async {
-        let passwd = engine
-            .read_file(&id, "/etc/passwd", MAX)
-            .await?
-            .unwrap_or_default();
-        let group = engine
-            .read_file(&id, "/etc/group", MAX)
-            .await?
-            .unwrap_or_default();
+        let passwd = engine.read_file(&id, "/etc/passwd", MAX).await?;
+        let group = engine.read_file(&id, "/etc/group", MAX).await?;
         Ok((passwd, group))
     }
     .await;
-    let removed = engine.remove(&id, true).await;
-    let (passwd, group) = files?;
-    match removed {
-        // Somebody who has read the same was faster.
-        Err(e) if e.is_not_found() => {}
+    let is_whole = match &files {
+        Ok((Some(_), Some(_))) => true,
+        // A file that is missing and a container that is missing look alike.
+        _ => engine.inspect(&id).await?.is_some(),
+    };
+    match engine.remove(&id, true).await {
+        // Somebody else does it.
+        Err(e) if e.is_conflict() => {}
         other => other?,
     }
-    Ok(Accounts::parse(
-        &String::from_utf8_lossy(&passwd),
-        &String::from_utf8_lossy(&group),
-        default_user,
-    ))
+    if !is_whole {
+        return Ok(None);
+    }
+    let (passwd, group) = files?;
+    Ok(Some((passwd.unwrap_or_default(), group.unwrap_or_default())))
 }
 
 #[cfg(test)]
 mod tests {
-    use locket_engine::fake::{Fake, FakeImage};
+    use std::time::Duration;
+
+    use locket_engine::fake::{Fake, FakeImage, Fault};
 
     use super::*;
 
@@ -300,6 +328,30 @@ mod tests {
         let found = owners.resolve(&engine, "app", &service, &file).await;
         assert_eq!(found.unwrap(), (7, 0, 0o444));
         assert_eq!(left().await, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_slower_than_another_who_reads_the_same_reads_again() {
+        let fake = Fake::new();
+        let passwd = [("/etc/passwd".to_owned(), b"app:x:7:8:::\n".to_vec())];
+        let image = FakeImage {
+            files: passwd.into(),
+            ..FakeImage::default()
+        };
+        fake.add_image("app", image);
+        let engine = fake.connect().await.unwrap();
+        let id = engine.image("app").await.unwrap().unwrap().id;
+        let second = Duration::from_secs(1);
+        fake.faults().on("passwd", Fault::Delay(second), 1);
+        let reads = read(&engine, &id, "app".to_owned());
+        let other = async {
+            tokio::time::sleep(second / 2).await;
+            for it in engine.containers(&[crate::own::ROLE]).await.unwrap() {
+                engine.remove(&it.id, true).await.unwrap();
+            }
+        };
+        let (found, ()) = tokio::join!(reads, other);
+        assert_eq!(found.unwrap().unwrap().service(""), Some((7, 8)));
     }
 
     #[test]

@@ -271,7 +271,7 @@ fn place(origin: &Origin) -> String {
 }
 
 /// Where a reference was written: in the catalogue, else at the item that uses it.
-fn written(spec: &ProjectSpec, wanted: &DesiredService, reference: &SecretRef) -> String {
+fn written(spec: &ProjectSpec, items: &[Item], reference: &SecretRef) -> String {
     let same = |r: &SecretRef| {
         (r.source(), r.path(), r.version())
             == (reference.source(), reference.path(), reference.version())
@@ -281,8 +281,7 @@ fn written(spec: &ProjectSpec, wanted: &DesiredService, reference: &SecretRef) -
         .min_by_key(|s| s.reference != *reference)
         .map(|s| &s.origin);
     let used = || {
-        wanted
-            .items
+        items
             .iter()
             .find(|it| it.content.references().contains(reference))
             .map(|it| &it.origin)
@@ -298,18 +297,18 @@ fn failed(
 ) -> Rendered {
     Rendered::Failed {
         reason: problem.reason.to_owned(),
-        message: explained(spec, wanted, reference, problem),
+        message: explained(spec, &wanted.items, reference, problem),
     }
 }
 
 /// Why a reference of a service has no answer, with its place and what to do.
 pub(crate) fn explained(
     spec: &ProjectSpec,
-    wanted: &DesiredService,
+    items: &[Item],
     reference: &SecretRef,
     problem: &Problem,
 ) -> String {
-    let origin = written(spec, wanted, reference);
+    let origin = written(spec, items, reference);
     let help = problem
         .help
         .as_ref()

@@ -269,7 +269,7 @@ fn problems(project: &Project, look: &Look) -> Vec<String> {
             }
             let failed = |r: &SecretRef| {
                 let problem = seen.get(r)?.answer.as_ref().err()?;
-                Some(explained(&applied.spec, wanted, r, problem))
+                Some(explained(&applied.spec, &wanted.items, r, problem))
             };
             let why = wanted.references.iter().find_map(failed)?;
             Some(format!("{name}: {why}"))

@@ -75,6 +75,7 @@ fn read(name: &str, text: &str) -> Option<ImageCheck> {
     #[serde(rename_all = "PascalCase")]
     struct Config {
         healthcheck: Option<Healthcheck>,
+        shell: Option<Vec<String>>,
     }
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
@@ -82,16 +83,22 @@ fn read(name: &str, text: &str) -> Option<ImageCheck> {
         test: Option<Vec<String>>,
     }
     let image = serde_json::from_str::<Vec<Image>>(text).ok()?.pop()?;
-    let test = image
-        .config
-        .and_then(|c| c.healthcheck)
-        .and_then(|h| h.test)
-        .unwrap_or_default();
-    let none = test.first().is_some_and(|w| w == "NONE");
+    let (check, shell) = image.config.map_or((None, None), |c| (c.healthcheck, c.shell));
+    let test = check.and_then(|h| h.test).unwrap_or_default();
+    let test = match (test.split_first(), shell.unwrap_or_default()) {
+        (Some((kind, _)), _) if kind == "NONE" => Vec::new(),
+        // The image's SHELL runs it, https://docs.docker.com/reference/dockerfile/#shell
+        (Some((kind, line)), mut shell) if kind == "CMD-SHELL" && !shell.is_empty() => {
+            shell.insert(0, "CMD".to_owned());
+            shell.extend_from_slice(line);
+            shell
+        }
+        _ => test,
+    };
     Some(ImageCheck {
         name: name.to_owned(),
         id: image.id,
-        test: if none { Vec::new() } else { test },
+        test,
     })
 }
 
@@ -123,5 +130,10 @@ mod tests {
                 .is_empty()
         );
         assert_eq!(read("i", "[]"), None);
+        let bash = r#"[{"Id":"x","Config":{"Shell":["/bin/bash","-c"],"Healthcheck":{"Test":["CMD-SHELL","[[ -e x ]]"]}}}]"#;
+        assert_eq!(
+            read("i", bash).unwrap().test,
+            ["CMD", "/bin/bash", "-c", "[[ -e x ]]"]
+        );
     }
 }

@@ -174,7 +174,7 @@ pub enum Rendered {
         fingerprint: Fingerprint,
         /// Names the bytes for the executor.
         handle: u64,
-        /// True when only mode or owner differ from the current generation, bytes and targets do not.
+        /// True when only mode, owner or update mode differ from the current generation, bytes and targets do not.
         metadata_only: bool,
         /// References whose value differs from the last published ones; for causes. May be empty when unknown.
         changed: Vec<SecretRef>,

@@ -221,7 +221,7 @@ impl<'a> Pass<'a> {
             .is_some_and(|m| m.is_rejected(fingerprint))
     }
 
-    /// The fingerprint as far as it matters to a process: under `auto`, mode and owner do not.
+    /// The fingerprint as far as it matters to a process: under `auto`, mode, owner and update mode do not.
     pub fn effective(&self, service: &ServiceName, fingerprint: Fingerprint) -> Fingerprint {
         let auto = self
             .wanted(service)

@@ -164,25 +164,24 @@ impl Generation {
     }
 }
 
-/// Keyed hash over the sorted files (target, bytes, mode, owner) and variables (name, bytes). The update mode is not in it:
-/// it says how, not what.
+/// Keyed hash over the sorted files (target, bytes, mode, owner, update mode) and variables (name, bytes).
 pub fn fingerprint(key: &[u8; 32], generation: &Generation) -> Fingerprint {
     digest(key, generation, true)
 }
 
-/// The same without mode and owner: two generations that differ only there are alike to a running process.
+/// The same without mode, owner and update mode: two generations that differ only there are alike to a running process.
 pub fn content_fingerprint(key: &[u8; 32], generation: &Generation) -> Fingerprint {
     digest(key, generation, false)
 }
 
-fn digest(key: &[u8; 32], generation: &Generation, with_owner: bool) -> Fingerprint {
+fn digest(key: &[u8; 32], generation: &Generation, with_metadata: bool) -> Fingerprint {
     let mut mac = keyed(key);
     let mut files: Vec<&GenFile> = generation.files.iter().collect();
     files.sort_unstable_by_key(|f| &f.path);
     let mut env: Vec<&Variable> = generation.env.iter().collect();
     env.sort_unstable_by_key(|(name, _)| name);
 
-    let kind: &[u8] = if with_owner {
+    let kind: &[u8] = if with_metadata {
         b"locket generation 1"
     } else {
         b"locket content 1"
@@ -192,8 +191,10 @@ fn digest(key: &[u8; 32], generation: &Generation, with_owner: bool) -> Fingerpr
     for file in files {
         put(&mut mac, file.path.as_bytes());
         put(&mut mac, &file.bytes);
-        if with_owner {
-            for number in [file.mode, file.uid, file.gid] {
+        if with_metadata {
+            // A mode has nine bits; the default update mode is none.
+            let mode = file.mode | u32::from(file.update.code()) << 16;
+            for number in [mode, file.uid, file.gid] {
                 mac.update(&number.to_le_bytes());
             }
         }
@@ -217,12 +218,16 @@ pub(crate) fn keyed(key: &[u8; 32]) -> Hmac<Sha256> {
 }
 
 impl Update {
-    pub(crate) fn write(self, out: &mut impl Sink) {
-        out.u8(match self {
+    fn code(self) -> u8 {
+        match self {
             Self::Swap => 0,
             Self::Rename => 1,
             Self::Inplace => 2,
-        });
+        }
+    }
+
+    pub(crate) fn write(self, out: &mut impl Sink) {
+        out.u8(self.code());
     }
 
     pub(crate) fn read(source: &mut Source<'_>) -> Result<Self, Malformed> {

@@ -183,7 +183,7 @@ fn metadata_alone_is_delivered_without_a_restart() {
     let planned = w.decide();
     expect![[r#"
         remember
-        publish api 020202020202 after generation 1, only mode or owner differ [MetadataChanged]
+        publish api 020202020202 after generation 1, only mode, owner or update mode differ [MetadataChanged]
     "#]]
     .assert_eq(&planned.to_string());
     w.apply(planned);
