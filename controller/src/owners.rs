@@ -279,7 +279,10 @@ async fn read_once(
         return Ok(None);
     }
     let (passwd, group) = files?;
-    Ok(Some((passwd.unwrap_or_default(), group.unwrap_or_default())))
+    Ok(Some((
+        passwd.unwrap_or_default(),
+        group.unwrap_or_default(),
+    )))
 }
 
 #[cfg(test)]

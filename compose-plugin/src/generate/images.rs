@@ -83,7 +83,9 @@ fn read(name: &str, text: &str) -> Option<ImageCheck> {
         test: Option<Vec<String>>,
     }
     let image = serde_json::from_str::<Vec<Image>>(text).ok()?.pop()?;
-    let (check, shell) = image.config.map_or((None, None), |c| (c.healthcheck, c.shell));
+    let (check, shell) = image
+        .config
+        .map_or((None, None), |c| (c.healthcheck, c.shell));
     let test = check.and_then(|h| h.test).unwrap_or_default();
     let test = match (test.split_first(), shell.unwrap_or_default()) {
         (Some((kind, _)), _) if kind == "NONE" => Vec::new(),

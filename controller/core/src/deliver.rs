@@ -90,9 +90,10 @@ fn deliver_one(
         Some(_) if is_drift => {
             Cause::new(Reason::FilesDrifted, "files are not as they were published")
         }
-        Some(_) if *metadata_only => {
-            Cause::new(Reason::MetadataChanged, "only mode, owner or update mode differ")
-        }
+        Some(_) if *metadata_only => Cause::new(
+            Reason::MetadataChanged,
+            "only mode, owner or update mode differ",
+        ),
         Some(_) if changes.is_empty() => {
             Cause::new(Reason::ValueChanged, "what it is given has changed")
         }

@@ -183,6 +183,12 @@ impl World {
         spec.unwrap_or_else(|| panic!("{problems:#?}"))
     }
 
+    /// Edits the compose file.
+    pub fn edit(&mut self, from: &str, to: &str) {
+        assert!(self.text.contains(from), "{from} is not in it");
+        self.text = self.text.replace(from, to);
+    }
+
     /// Says what compose tells the engine about a service besides what we read of it.
     pub fn runs(&mut self, service: &str, runs: Runs) {
         self.runs.insert(service.to_owned(), runs);

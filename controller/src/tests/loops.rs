@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use locket_crds::api::ConditionKind;
 use locket_engine::CreateContainer;
-use locket_engine::fake::{App, FakeImage, Verdict};
+use locket_engine::fake::{App, FakeImage, Fault, Verdict};
 use locket_provider::ErrorKind;
 use tokio::time::sleep;
 
@@ -262,6 +262,46 @@ services:
   locket: { provider: { type: locket } }
   api: { image: app, depends_on: [locket], x-locket: { secrets: [key], on_change: { action: restart, stable: 5s } } }
 "#;
+
+#[tokio::test(start_paused = true)]
+async fn an_anchor_that_cannot_be_started_is_tried_less_and_less_often() {
+    let world = up().await;
+    let anchor = world.anchors().await.remove(0);
+    world
+        .fake
+        .faults()
+        .on("/start", Fault::Status(500), usize::MAX);
+    world.engine.remove(&anchor, true).await.unwrap();
+    let tries = || {
+        let all = world.fake.requests();
+        all.iter().filter(|r| r.contains("/start")).count()
+    };
+    let before = tries();
+    sleep(Duration::from_secs(120)).await;
+    let tries = tries() - before;
+    assert!((2..12).contains(&tries), "{tries} tries in two minutes");
+    world.fake.faults().clear();
+    world.ready().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_changed_update_mode_is_delivered_and_restarts_nothing() {
+    let mut world = up().await;
+    let file = world
+        .fake
+        .volume_dir("shop_locket-mailer")
+        .unwrap()
+        .join("other");
+    assert!(file.is_symlink());
+    world.edit(
+        "x-locket: [other]",
+        "x-locket: { secrets: [{ source: other, update: inplace }] }",
+    );
+    world.up().await.unwrap();
+    world.ready().await;
+    assert!(file.is_file() && !file.is_symlink());
+    assert_eq!(world.view("mailer").starts, 1);
+}
 
 #[tokio::test(start_paused = true)]
 async fn a_value_that_ends_the_application_is_rolled_back() {

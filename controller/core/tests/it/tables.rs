@@ -150,9 +150,12 @@ fn a_service_that_was_not_part_of_up_is_in_nobodys_way() {
             .retain(|it| it.service != name(absent));
     }
     w.settled();
-    check(&mut w, expect![[r#"
+    check(
+        &mut w,
+        expect![[r#"
         later: tool publish, its volume is not there [NotMounted]
-    "#]]);
+    "#]],
+    );
     expect![[r#"
         SourceReady=True/AsExpected
         Resolved=True/AsExpected
@@ -162,7 +165,8 @@ fn a_service_that_was_not_part_of_up_is_in_nobodys_way() {
         Stale=False/AsExpected
         Drifted=False/AsExpected
         Paused=False/AsExpected
-    "#]].assert_eq(&w.conditions("job"));
+    "#]]
+    .assert_eq(&w.conditions("job"));
     let ready = w.plan().report.conditions;
     assert!(
         ready
