@@ -121,6 +121,10 @@ pub fn router(service: Arc<Service>) -> Router {
             "/v1/version",
             get(async |State(it): Held| Json(version(&it))),
         )
+        .route(
+            "/v1/health",
+            get(async |State(it): Held| it.health().await.map(Json)),
+        )
         .route("/v1/status", get(status))
         .route("/v1/events", get(events))
         .route("/v1/refresh", post(refresh))

@@ -239,6 +239,14 @@ impl Client {
             .map_err(|_| Error::new("Unavailable", "the controller does not answer"))?
     }
 
+    /// Who answers, if its engine answers it.
+    ///
+    /// # Errors
+    /// When one of them does not answer.
+    pub async fn health(&self) -> Result<api::Answerer, Error> {
+        self.get("/v1/health", crate::service::HEALTH).await
+    }
+
     /// How long a gate waits by the controller's configuration; `None`: it is of a version that does not tell.
     ///
     /// # Errors

@@ -30,6 +30,9 @@ use crate::{compose_env, link, observe, project};
 /// How long a request waits for a pass that runs. A pass waits for a backend at most twice.
 const PATIENCE: Duration = Duration::from_secs(40);
 
+/// How long the engine may take to say that it is there.
+pub(crate) const HEALTH: Duration = Duration::from_secs(5);
+
 /// Who looks after projects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
@@ -115,6 +118,19 @@ impl Service {
             version: api::VERSION,
             locket: self.version.clone(),
             engine: self.engine_id.clone(),
+        }
+    }
+
+    /// Who answers, if the engine answers too: without it nothing is looked after.
+    ///
+    /// # Errors
+    /// When the engine does not answer in time.
+    pub async fn health(&self) -> Result<api::Answerer, Error> {
+        let asked = tokio::time::timeout(HEALTH, self.shared.host.engine.version()).await;
+        match asked {
+            Ok(Ok(_)) => Ok(self.answerer()),
+            Ok(Err(e)) => Err(Error::unavailable("the engine does not answer", e)),
+            Err(_) => Err(Error::new("Timeout", "the engine does not answer")),
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use locket_core::{Asked, Desired, assemble};
 use locket_crds::config::HostConfig;
 use locket_crds::diag;
-use locket_crds::id::ServiceName;
+use locket_crds::id::{ServiceName, SourceName};
 use locket_crds::item::{Item, Target};
 use locket_crds::reference::SecretRef;
 use locket_crds::resolve::resolve;
@@ -41,6 +41,8 @@ pub struct Compiled {
     pub broken: BTreeMap<ServiceName, String>,
     /// How often each secret is asked for.
     refresh: BTreeMap<SecretRef, Duration>,
+    /// The type of each source that is asked.
+    types: BTreeMap<SourceName, String>,
 }
 
 impl Compiled {
@@ -91,7 +93,7 @@ impl Compiled {
                 least.and_modify(|it| *it = own.min(*it)).or_insert(own);
             }
         }
-        let mut refresh = BTreeMap::new();
+        let (mut refresh, mut types) = (BTreeMap::new(), BTreeMap::new());
         for reference in desired.services.values().flat_map(|s| &s.references) {
             let own = named.get(&(reference.source(), reference.path())).copied();
             let source = spec
@@ -102,6 +104,9 @@ impl Compiled {
                 reference.clone(),
                 own.or(source.and_then(|s| s.refresh)).unwrap_or(usual),
             );
+            if let Ok(meaning) = config.meaning(&spec.sources, reference.source()) {
+                types.insert(reference.source().clone(), meaning.source.kind);
+            }
         }
         Self {
             desired: Arc::new(desired),
@@ -109,7 +114,14 @@ impl Compiled {
             problems,
             broken,
             refresh,
+            types,
         }
+    }
+
+    /// `openbao`; the name itself where nobody says what it is.
+    pub fn type_of(&self, source: &SourceName) -> String {
+        let known = self.types.get(source).cloned();
+        known.unwrap_or_else(|| source.to_string())
     }
 
     /// Everything that the project refers to.

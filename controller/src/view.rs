@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use crate::project::{Look, Project};
 use crate::resolve::explained;
+use crate::spec::Compiled;
 
 /// How a project stands, as of its last pass.
 #[derive(Debug, Clone, Default)]
@@ -175,7 +176,7 @@ pub fn view(project: &Project, look: &Look, before: &View, numbers: &Numbers) ->
         );
     }
     let mut conditions = report.conditions.clone();
-    let sources = sources(project, now);
+    let sources = sources(project, compiled, now);
     if let Some(bad) = sources.iter().find(|s| !s.ready) {
         let message = format!("{}: {}", bad.source, bad.message);
         set(
@@ -417,13 +418,8 @@ fn delivery(
     }
 }
 
-fn sources(project: &Project, now: Time) -> Vec<api::SourceStatus> {
+fn sources(project: &Project, compiled: &Compiled, now: Time) -> Vec<api::SourceStatus> {
     let instant = Instant::now();
-    let spec = project.applied.as_ref().map(|a| &a.spec);
-    let type_of = |name: &SourceName| {
-        spec.and_then(|s| s.sources.get(name))
-            .map_or_else(|| name.to_string(), |s| s.kind.clone())
-    };
     let one = |(name, contact): (&SourceName, &crate::tracker::Contact)| {
         let problem = contact.problem.as_ref();
         let help = problem
@@ -432,7 +428,7 @@ fn sources(project: &Project, now: Time) -> Vec<api::SourceStatus> {
             .unwrap_or_default();
         api::SourceStatus {
             source: name.clone(),
-            kind: type_of(name),
+            kind: compiled.type_of(name),
             ready: problem.is_none(),
             last_contact: contact.ok.map(|at| {
                 let age = instant.saturating_duration_since(at);

@@ -74,9 +74,9 @@ pub async fn run(args: ControllerArgs, cx: &Context) -> Result<ExitCode> {
     }
 }
 
-/// Asks the socket, and nothing else: the controller's own healthcheck, every half minute for ever.
+/// Asks the socket, and through it whether the engine answers: the controller's own healthcheck, every half minute for ever.
 async fn here(cx: &Context) -> Result<ExitCode> {
-    let answerer = Client::here(socket_path(&cx.env)).answerer().await?;
+    let answerer = Client::here(socket_path(&cx.env)).health().await?;
     cx.term.out(lines(&answerer.locket));
     Ok(ExitCode::SUCCESS)
 }

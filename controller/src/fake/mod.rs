@@ -280,6 +280,14 @@ impl World {
         all.into_iter().find(|c| c.kind == kind)
     }
 
+    /// What the controller's healthcheck asks.
+    ///
+    /// # Errors
+    /// When it is not well.
+    pub async fn health(&self) -> Result<api::Answerer, crate::access::Error> {
+        self.someone().await.service.health().await
+    }
+
     /// `docker locket refresh`
     ///
     /// # Errors

@@ -207,6 +207,16 @@ async fn a_container_that_has_its_labels_from_its_image_is_nobodys() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_controller_without_an_engine_does_not_say_that_it_is_well() {
+    let world = up().await;
+    assert!(world.health().await.is_ok());
+    world.fake.go_down();
+    assert_eq!(world.health().await.unwrap_err().reason, "Unavailable");
+    world.fake.come_up();
+    assert!(world.health().await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_engine_restarts_and_everything_comes_back() {
     let world = up().await;
     world.fake.restart_engine();
