@@ -689,6 +689,9 @@ impl Service {
         name: Option<&ProjectName>,
         source: Option<&SourceName>,
     ) -> Result<(), Error> {
+        if let Some(source) = source {
+            self.is_asked(name, source)?;
+        }
         let known = self.leave(name, &Trigger::user("refresh"), |h| {
             h.expire(source);
             h.verify = true;
@@ -700,6 +703,29 @@ impl Service {
             ))),
             None => Ok(()),
         }
+    }
+
+    /// An error for a source of which it is known that nobody there asks it.
+    fn is_asked(&self, name: Option<&ProjectName>, source: &SourceName) -> Result<(), Error> {
+        let rooms = self.rooms();
+        let meant = rooms
+            .iter()
+            .filter(|(n, _)| name.is_none_or(|name| name == *n));
+        let mut asked: BTreeSet<SourceName> = BTreeSet::new();
+        for (_, room) in meant {
+            // Before its first pass a project may ask anybody.
+            let Some(desired) = room.view.borrow().desired.clone() else {
+                return Ok(());
+            };
+            let all = desired.services.values().flat_map(|s| &s.references);
+            asked.extend(all.map(|r| r.source().clone()));
+        }
+        if asked.is_empty() || asked.contains(source) {
+            return Ok(());
+        }
+        let names: Vec<&str> = asked.iter().map(SourceName::as_str).collect();
+        let e = Error::not_found(format!("nothing is asked of a source {source} here"));
+        Err(e.hint(format!("there is {}", names.join(", "))))
     }
 
     /// As [`crate::access::Access::pause`].

@@ -2,10 +2,9 @@
 
 mod end;
 
-use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -32,7 +31,7 @@ pub struct Project {
     dir: PathBuf,
     canaries: Canaries,
     stored: Vec<String>,
-    granted: Cell<bool>,
+    granted: AtomicBool,
     transcript: Transcript,
     began: String,
     recorder: Option<Recorder>,
@@ -55,7 +54,7 @@ impl Project {
             scenario: scenario.to_owned(),
             canaries: Canaries::default(),
             stored: Vec::new(),
-            granted: Cell::new(false),
+            granted: AtomicBool::new(false),
             began: Run::new("date", &transcript).args(["+%s"]).ok().text(),
             name,
             root,
@@ -195,7 +194,7 @@ impl Project {
     /// Grants the project's sources on this engine, as its operator would.
     pub fn grant(&self) {
         self.locket(&["trust", "--yes"]).ok();
-        self.granted.set(true);
+        self.granted.store(true, Ordering::Relaxed);
     }
 
     /// A controller on this machine, once it answers.

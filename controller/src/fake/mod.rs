@@ -297,6 +297,19 @@ impl World {
         someone.service.refresh(Some(&self.name()), None).await
     }
 
+    /// `docker locket refresh --source NAME`
+    ///
+    /// # Errors
+    /// As [`crate::access::Access::refresh`].
+    pub async fn refresh_source(&self, source: &str) -> Result<(), crate::access::Error> {
+        let someone = self.someone().await;
+        let source = source.into();
+        someone
+            .service
+            .refresh(Some(&self.name()), Some(&source))
+            .await
+    }
+
     /// What the gate does at `docker compose down`.
     ///
     /// # Errors

@@ -52,6 +52,17 @@ async fn a_change_restarts_who_uses_it_once_and_nobody_else() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_source_that_nobody_uses_cannot_be_asked_again() {
+    let world = up().await;
+    assert!(world.refresh_source("local").await.is_ok());
+    let e = world.refresh_source("nobody").await.unwrap_err();
+    assert_eq!(
+        (e.reason.as_str(), &e.hints[..]),
+        ("NotFound", &["there is local".to_owned()][..])
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn nothing_to_do_asks_for_no_values_and_restarts_nothing() {
     let world = up().await;
     let fetched = world.backend.fetched();

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 use super::{COMPOSE_PROJECT, LOCKET_PROJECT, Project};
 use crate::canary::Hit;
@@ -162,7 +163,7 @@ impl Drop for Project {
         for name in &self.stored {
             let _ = self.locket(&["secret", "rm", "--yes", name]).any();
         }
-        if self.granted.get() {
+        if self.granted.load(Ordering::Relaxed) {
             let _ = self.locket(&["trust", "--revoke", &self.name]).any();
         }
         // What compose does not know, or could not remove because the scenario broke it.

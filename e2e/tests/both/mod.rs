@@ -55,6 +55,7 @@ macro_rules! all_in {
                 a_removed_anchor_is_replaced_and_nothing_restarts
                 a_restart_by_hand_needs_nothing_and_causes_nothing
                 drift_is_repaired_without_a_restart
+                an_engine_that_restarts_without_a_controller_starts_nothing_without_its_secrets
                 an_engine_that_restarts_brings_everything_back
             }
             rotation {

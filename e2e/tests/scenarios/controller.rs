@@ -44,6 +44,7 @@ fn a_controller_that_is_installed_later_takes_over_without_a_restart() {
         .replace("@TOKEN@", token.to_str().unwrap());
     let mut p = Project::new("installed", &text);
     let (near_key, far_key) = (p.canary("near"), p.canary("far"));
+    let (near_next, far_next) = (p.canary("near-next"), p.canary("far-next"));
     p.store("key", &near_key);
     bao.put("shop/app", &[("key", &far_key)]);
     p.up(&[]);
@@ -76,6 +77,24 @@ fn a_controller_that_is_installed_later_takes_over_without_a_restart() {
         before,
         "a grant restarts nothing"
     );
+
+    // It looks after both sources from where it is: the store tells it, OpenBao is asked with a copy of the token.
+    p.locket(&["secret", "set", "key"]).stdin(&near_next).ok();
+    bao.put("shop/app", &[("key", &far_next)]);
+    eventually(30, "both changes arrive", || {
+        let arrived = p.container("near").env("KEY")? == near_next.as_bytes()
+            && p.container("far").env("KEY")? == far_next.as_bytes();
+        arrived.then_some(())
+    });
+    p.ready();
+    let log = p.locket(&["controller", "logs", "--tail", "50"]).ok().all();
+    assert!(log.contains("publish near"), "{log}");
+    let printed = p.locket(&["controller", "install", "--print"]).ok().text();
+    p.write("controller.yaml", &printed);
+    let file = ["-f", "controller.yaml", "config", "--services"];
+    assert_eq!(p.compose(&file).ok().text(), "controller");
+
+    let before = (p.container("near"), p.container("far"));
     drop(installed);
     assert_eq!(
         (p.container("near"), p.container("far")),
@@ -141,10 +160,24 @@ fn the_store_is_the_same_with_and_without_a_controller() {
         .stdout;
     let opened = p
         .program(&age, &["-d", "-i", keys.to_str().unwrap()])
-        .stdin(export)
+        .stdin(export.clone())
         .says_values()
         .ok()
         .text();
     assert!(opened.contains(&first), "the export holds the value");
+
+    // And comes back from there.
+    p.locket(&["secret", "rm", "--yes", "thing"]).ok();
+    let file = p.values_dir().join("export.age");
+    std::fs::write(&file, export).unwrap();
+    let import = [
+        "secret",
+        "import",
+        "-i",
+        keys.to_str().unwrap(),
+        file.to_str().unwrap(),
+    ];
+    p.locket(&import).ok();
+    assert_eq!(get(&p), first.as_bytes());
     p.finish();
 }

@@ -197,3 +197,42 @@ fn init_makes_a_project_ready_and_keeps_what_was_written() {
     assert_eq!(again, text, "a second time changes nothing");
     p.finish();
 }
+
+/// Ends with the first line of a command that goes on for ever, if it fits; with 124 if none does in time.
+const FIRST_LINE: &str =
+    r#"exec 3< <(exec "$LOCKET_BIN" $1); grep -m1 -E "$2" <&3; code=$?; kill $!; exit $code"#;
+
+#[test]
+fn what_goes_on_shows_what_happens() {
+    let mut p = Project::new("follow", MODES);
+    let (first, second) = (p.canary("first"), p.canary("second"));
+    p.store("key", &first);
+    let controller = p.controller(&[]);
+    p.up(&[]);
+    p.ready();
+    let line = |command: &str, pattern: &str| {
+        let words = ["30", "bash", "-c", FIRST_LINE, "bash", command, pattern];
+        p.program("timeout", &words).any()
+    };
+    std::thread::scope(|scope| {
+        let watched = scope.spawn(|| line("status --watch", "^app +2 "));
+        let followed = scope.spawn(|| line("events --follow", "Published.*local:key changed"));
+        let lines = line("status --watch", "^app +1 ");
+        assert_eq!(lines.code, 0, "{}", lines.all());
+        p.locket(&["secret", "set", "key"]).stdin(&second).ok();
+        for it in [watched, followed] {
+            let lines = it.join().unwrap();
+            assert_eq!(lines.code, 0, "{}", lines.all());
+        }
+    });
+    // What a poll would find later, a word finds now; an unknown source is the user's problem.
+    p.locket(&["refresh", "--source", "local"]).ok();
+    let unknown = p.locket(&["refresh", "--source", "nobody"]).any();
+    assert_eq!(unknown.code, 1, "{}", unknown.all());
+    p.locket(&["pause"]).ok();
+    let words = ["wait", "--for=Paused=ByUser", "--timeout", "10s"];
+    p.locket(&words).ok();
+    p.locket(&["resume"]).ok();
+    controller.stop();
+    p.finish();
+}

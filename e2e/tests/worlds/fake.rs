@@ -168,13 +168,12 @@ impl World for FakeWorld {
         });
     }
 
-    fn restart_engine(&self) -> bool {
+    fn restart_engine(&self) {
         self.run(async {
             self.inner.fake.restart_engine();
             // The test's own client notices that its idle connections are gone.
             sleep(Duration::from_millis(1)).await;
         });
-        true
     }
 
     fn start_controller(&mut self) {

@@ -78,8 +78,8 @@ pub trait World: Sized {
     /// Removes the anchors, whatever they do.
     fn remove_anchors(&self);
 
-    /// Restarts the engine; false where this one must not be restarted.
-    fn restart_engine(&self) -> bool;
+    /// Restarts the engine.
+    fn restart_engine(&self);
 
     /// A controller starts, and answers.
     fn start_controller(&mut self);
