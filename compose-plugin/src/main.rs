@@ -18,6 +18,7 @@ mod endpoint;
 mod error;
 mod gate;
 mod generate;
+mod heap;
 mod opener;
 mod output;
 mod project;

@@ -18,7 +18,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use crate::config::Reload;
 use crate::context::{Context, VERSION, socket_path};
 use crate::error::{CommandError, Result};
-use crate::signals;
+use crate::{heap, signals};
 
 /// Arguments of `run`.
 #[derive(Debug, Clone, Args)]
@@ -50,6 +50,7 @@ enum Format {
 /// # Errors
 /// The engine does not answer at the start, the socket cannot be made, the configuration is broken.
 pub async fn run(args: RunArgs, cx: &Context) -> Result<ExitCode> {
+    heap::give_back_large_blocks();
     log(args.log_format, &args.log_level, cx)?;
     let stop = signals::ending()?;
     let host = cx.host().await?;
