@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use locket_delivery::protocol::{self, Refusal, Request, Response};
-use locket_engine::{Engine, ExecSpec, ExecStream};
+use locket_engine::{Engine, ExecSpec, ExecStream, Failpoints};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
@@ -49,6 +49,7 @@ pub enum Error {
 pub struct Session {
     /// The id of the anchor's container.
     pub anchor: String,
+    failpoints: Failpoints,
     stream: Mutex<ExecStream>,
     lost: AtomicBool,
 }
@@ -66,6 +67,7 @@ impl Session {
         let stream = engine.exec(anchor, &spec).await.map_err(Error::Open)?;
         let session = Self {
             anchor: anchor.to_owned(),
+            failpoints: engine.failpoints().clone(),
             stream: Mutex::new(stream),
             lost: AtomicBool::new(false),
         };
@@ -107,7 +109,9 @@ impl Session {
         }
         let frame = protocol::frame(&request.encode());
         let way = Duration::from_secs((frame.len() / SLOWEST) as u64);
-        let answer = timeout(ANSWER + way, exchange(&mut stream, &frame)).await;
+        let exchange = timeout(ANSWER + way, exchange(&mut stream, &frame));
+        let what = format!("anchor {}", request.name());
+        let answer = self.failpoints.around(&what, exchange).await;
         let answer =
             answer.unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut)));
         let bytes = answer.map_err(|e| Error::Lost(Some(e)))?;

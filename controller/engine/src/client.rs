@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use crate::connect::Endpoint;
 use crate::error::{Error, Kind, Result};
+use crate::failpoint::Failpoints;
 use crate::http::{self, Http};
 
 /// The deadline of a call that does not name another.
@@ -26,6 +27,7 @@ pub struct Engine {
     pub(crate) http: Http,
     api: ApiVersion,
     calls: Arc<AtomicU64>,
+    failpoints: Failpoints,
 }
 
 /// What the engine says about its program.
@@ -99,14 +101,30 @@ impl Engine {
             http,
             api,
             calls: Arc::new(AtomicU64::new(1)),
+            failpoints: Failpoints::default(),
         })
+    }
+
+    /// The same client, which tells where it is.
+    #[cfg(feature = "failpoints")]
+    pub fn with_failpoints(self, failpoints: Failpoints) -> Self {
+        Self { failpoints, ..self }
+    }
+
+    /// Whom it tells where it is: for those who speak through it.
+    pub fn failpoints(&self) -> &Failpoints {
+        &self.failpoints
     }
 
     /// Asks the engine about its program.
     pub async fn version(&self) -> Result<EngineVersion> {
         let what = "ask the engine for its version";
-        self.count();
-        let said: SaidVersion = within(DEADLINE, what, self.http.get("/version", what)).await?;
+        let said = self.within(
+            DEADLINE,
+            what,
+            self.http.get::<SaidVersion>("/version", what),
+        );
+        let said = said.await?;
         Ok(EngineVersion {
             version: said.version,
             api_version: self.api.to_string(),
@@ -154,11 +172,23 @@ impl Engine {
         call: impl Future<Output = std::result::Result<T, bollard::errors::Error>>,
     ) -> Result<T> {
         let what = what.into();
-        self.count();
-        within(DEADLINE, &what, async {
+        self.within(DEADLINE, &what, async {
             call.await.map_err(|e| of_bollard(e, &what))
         })
         .await
+    }
+
+    /// One call: counted, and with its deadline.
+    pub(crate) async fn within<T>(
+        &self,
+        deadline: Duration,
+        what: &str,
+        call: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        self.count();
+        self.failpoints
+            .around(what, within(deadline, what, call))
+            .await
     }
 }
 

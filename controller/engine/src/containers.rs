@@ -10,7 +10,7 @@ use bollard::query_parameters::{
 };
 use serde::{Deserialize, Deserializer};
 
-use crate::client::{DEADLINE, Engine, found, within};
+use crate::client::{DEADLINE, Engine, found};
 use crate::error::{Kind, Result};
 use crate::http::object;
 use crate::time::{Time, parse_rfc3339};
@@ -250,9 +250,8 @@ impl Engine {
     /// Looks at one container, by id or name; `None` if there is none.
     pub async fn inspect(&self, id: &str) -> Result<Option<Container>> {
         let what = format!("inspect container {id}");
-        self.count();
         // Not bollard's: its model would take the environment in.
-        let said = within(DEADLINE, &what, async {
+        let said = self.within(DEADLINE, &what, async {
             let path = format!("/containers/{}/json", object(id, &what)?);
             self.http.get::<Inspected>(&path, &what).await
         });
@@ -281,14 +280,16 @@ impl Engine {
     /// container's own period if it is longer.
     pub async fn stop(&self, id: &str, grace: Option<Duration>) -> Result<StopOutcome> {
         let what = format!("stop container {id}");
-        self.count();
         // Not bollard's: it does not tell 204 from 304.
         let mut path = format!("/containers/{}/stop", object(id, &what)?);
         if let Some(grace) = grace {
             path.push_str(&format!("?t={}", grace.as_secs()));
         }
         let deadline = grace.unwrap_or(DEFAULT_GRACE) + STOP_SLACK;
-        match within(deadline, &what, self.http.post(&path, &what)).await {
+        match self
+            .within(deadline, &what, self.http.post(&path, &what))
+            .await
+        {
             Ok(()) => Ok(StopOutcome::Stopped),
             Err(error) if error.kind == Kind::NotModified => Ok(StopOutcome::AlreadyStopped),
             Err(error) => Err(error),

@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use bollard::query_parameters::DownloadFromContainerOptionsBuilder;
 use futures_util::TryStreamExt;
 
-use crate::client::{DEADLINE, Engine, found, of_bollard, within};
+use crate::client::{DEADLINE, Engine, found, of_bollard};
 use crate::error::{Error, Kind, Result};
 use crate::http::object;
 
@@ -61,12 +61,11 @@ impl Engine {
         max: usize,
         what: &str,
     ) -> Result<Vec<u8>> {
-        self.count();
         let path = path.to_string_lossy();
         let options = DownloadFromContainerOptionsBuilder::new()
             .path(&path)
             .build();
-        within(DEADLINE, what, async {
+        self.within(DEADLINE, what, async {
             let stream = self
                 .docker
                 .download_from_container(container, Some(options));

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::TryStreamExt;
 use serde::Deserialize;
 
-use crate::client::{DEADLINE, Engine, found, of_bollard, within};
+use crate::client::{DEADLINE, Engine, found, of_bollard};
 use crate::containers::{Healthcheck, InspectedHealthcheck, null_is_default};
 use crate::error::{Error, Kind, Result};
 use crate::http;
@@ -45,9 +45,8 @@ impl Engine {
     /// Looks at one image, by name or id; `None` if it is not on the engine.
     pub async fn image(&self, name: &str) -> Result<Option<Image>> {
         let what = format!("inspect image {name}");
-        self.count();
         // Not bollard's: its model would take the environment in.
-        let said = within(DEADLINE, &what, async {
+        let said = self.within(DEADLINE, &what, async {
             let path = format!("/images/{}/json", http::image(name, &what)?);
             self.http.get::<Inspected>(&path, &what).await
         });
@@ -61,7 +60,6 @@ impl Engine {
     /// The deadline is 5 minutes.
     pub async fn import_image(&self, tar: Bytes, tag: &str, changes: &[&str]) -> Result<String> {
         let what = format!("import image {tag}");
-        self.count();
         let (repo, version) = tag.rsplit_once(':').unwrap_or((tag, "latest"));
         let options = CreateImageOptions {
             from_src: Some("-".to_owned()),
@@ -71,11 +69,12 @@ impl Engine {
             ..CreateImageOptions::default()
         };
         let body = bollard::body_full(tar);
-        let progress: Vec<_> = within(IMPORT_DEADLINE, &what, async {
-            let stream = self.docker.create_image(Some(options), Some(body), None);
-            stream.try_collect().await.map_err(|e| of_bollard(e, &what))
-        })
-        .await?;
+        let progress: Vec<_> = self
+            .within(IMPORT_DEADLINE, &what, async {
+                let stream = self.docker.create_image(Some(options), Some(body), None);
+                stream.try_collect().await.map_err(|e| of_bollard(e, &what))
+            })
+            .await?;
         let id = progress.into_iter().rev().find_map(|line| line.status);
         id.filter(|id| id.starts_with("sha256:"))
             .ok_or_else(|| Error::new(Kind::Protocol, what, "the engine names no image id"))

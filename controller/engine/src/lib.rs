@@ -26,6 +26,7 @@ mod containers;
 mod create;
 mod error;
 mod exec;
+mod failpoint;
 mod files;
 mod http;
 mod images;
@@ -46,6 +47,7 @@ pub use containers::{
 pub use create::{CreateContainer, NewMount};
 pub use error::{Error, Kind, Result};
 pub use exec::{ExecHandle, ExecOutput, ExecSpec, ExecStream};
+pub use failpoint::Failpoints;
 pub use images::Image;
 pub use time::Time;
 pub use volumes::Volume;

@@ -102,9 +102,23 @@ impl World {
     /// # Errors
     /// What the gate says no with. Nothing that depends on it was made then.
     pub async fn up(&self) -> Result<(), Error> {
+        let spec = self.spec();
+        let all: Vec<&str> = spec.model.keys().map(ServiceName::as_str).collect();
+        self.up_of(&all).await
+    }
+
+    /// `docker compose up -d SERVICE…`, with nothing that they depend on besides the gate.
+    ///
+    /// # Errors
+    /// As [`World::up`].
+    pub async fn up_of(&self, services: &[&str]) -> Result<(), Error> {
         self.volumes().await;
         let spec = self.spec();
+        let meant = |name: &ServiceName| services.contains(&name.as_str());
         for (name, service) in in_order(&spec) {
+            if !meant(name) && service.provider.is_none() {
+                continue;
+            }
             if service.provider.is_some() {
                 self.gate().await?;
             } else if self
@@ -115,14 +129,21 @@ impl World {
                 self.create(name.as_str(), 1).await;
             }
         }
-        self.start().await;
+        self.start_of(meant).await;
         Ok(())
     }
 
     /// `docker compose start`: in the order of the dependencies, each when its own are as they should be.
     pub async fn start(&self) {
+        self.start_of(|_| true).await;
+    }
+
+    async fn start_of(&self, meant: impl Fn(&ServiceName) -> bool) {
         let spec = self.spec();
         for (name, service) in containers_in_order(&spec) {
+            if !meant(name) {
+                continue;
+            }
             for (on, how) in &service.depends_on {
                 if how.condition == "service_healthy" {
                     self.wait_healthy(on).await;

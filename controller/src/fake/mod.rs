@@ -25,7 +25,7 @@ use locket_crds::compose::{ModelInput, compile};
 use locket_crds::id::ProjectName;
 use locket_crds::spec::ProjectSpec;
 use locket_engine::fake::{App, AppView, Fake, FakeImage};
-use locket_engine::{Container, Engine};
+use locket_engine::{Container, Engine, Failpoints};
 use locket_runtime::{Config, Controller, Trigger};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
@@ -108,6 +108,10 @@ impl World {
     }
 
     async fn open(&self, role: Role) -> Someone {
+        self.open_with(role, self.engine.clone()).await
+    }
+
+    async fn open_with(&self, role: Role, engine: Engine) -> Someone {
         let authority = match role {
             Role::Controller => Authority::Host(Arc::default()),
             Role::Client => Authority::User(Arc::default()),
@@ -115,7 +119,7 @@ impl World {
         let binary = Binary::new(programs::binary()).unwrap();
         let shared = Shared {
             draining: false.into(),
-            host: Arc::new(Host::new(self.engine.clone(), binary, "test")),
+            host: Arc::new(Host::new(engine, binary, "test")),
             sources: Sources::new(Arc::new(Opener(Arc::clone(&self.backend))), authority),
             cache: Arc::default(),
             impostors: Default::default(),
@@ -144,6 +148,12 @@ impl World {
     /// A controller starts.
     pub async fn start_controller(&mut self) {
         self.controller = Some(self.open(Role::Controller).await);
+    }
+
+    /// A controller starts that tells where it is, and may end there.
+    pub async fn start_controller_with(&mut self, failpoints: Failpoints) {
+        let engine = self.engine.clone().with_failpoints(failpoints);
+        self.controller = Some(self.open_with(Role::Controller, engine).await);
     }
 
     /// The controller is killed.
@@ -363,6 +373,21 @@ impl World {
         };
         let ready = |c: &api::Condition| c.kind == api::ConditionKind::Ready && c.status;
         status.conditions.iter().any(ready) && status.waiting.is_empty()
+    }
+
+    /// Waits until nothing is left to be done: everything is as it should be, or a bad value was put back, or the project is gone.
+    pub async fn at_rest(&self) {
+        let rests = async |it: &Self| {
+            let Some(status) = it.status().await else {
+                let volume = format!("{}_locket", it.project);
+                return it.engine.volume(&volume).await.unwrap().is_none();
+            };
+            let put_back = |c: &api::Condition| c.reason == "RolledBack" && !c.status;
+            let waits = |w: &api::Waiting| w.reason != "Rejected";
+            it.is_ready().await
+                || status.conditions.iter().any(put_back) && !status.waiting.iter().any(waits)
+        };
+        self.until("nothing is left to be done", rests).await;
     }
 
     /// Waits for that.

@@ -1,5 +1,7 @@
 //! What the client asks.
 
+use std::borrow::Cow;
+
 use zeroize::Zeroizing;
 
 use crate::generation::{Fingerprint, Generation};
@@ -114,6 +116,34 @@ pub enum Request {
 }
 
 impl Request {
+    /// What is asked for, in one word; of a batch, one for each that is in it.
+    pub fn name(&self) -> Cow<'static, str> {
+        let name = match self {
+            Self::Hello { .. } => "hello",
+            Self::Ping => "ping",
+            Self::Volumes => "volumes",
+            Self::Acquire { .. } => "acquire",
+            Self::Release => "release",
+            Self::Log { .. } => "log",
+            Self::Publish { .. } => "publish",
+            Self::Restore { .. } => "restore",
+            Self::Verify { .. } => "verify",
+            Self::Prune { .. } => "prune",
+            Self::Clear { .. } => "clear",
+            Self::Key => "key",
+            Self::ReadState { .. } => "read-state",
+            Self::WriteState { .. } => "write-state",
+            Self::InstallShim { .. } => "install-shim",
+            Self::ShimDigest => "shim-digest",
+            Self::Recompute { .. } => "recompute",
+            Self::Batch(all) => {
+                let names: Vec<_> = all.iter().map(Self::name).collect();
+                return names.join("+").into();
+            }
+        };
+        name.into()
+    }
+
     /// The payload of a frame.
     pub fn encode(&self) -> Zeroizing<Vec<u8>> {
         self.to_bytes()
