@@ -172,12 +172,18 @@ pub struct Hands {
 }
 
 impl Hands {
-    /// Stops with this grace period.
-    pub fn stop(self, container: ContainerId, grace: Duration) {
+    /// Stops this run of it with this grace period. If another one runs by now, it is not what was judged: nothing is done, and
+    /// the next pass sees it.
+    pub fn stop(self, container: ContainerId, run: Option<Time>, grace: Duration) {
         self.run(
             container,
             Operation::Stopping,
             move |engine, id, _| async move {
+                match engine.inspect(&id.0).await {
+                    Ok(Some(now)) if now.state.started_at.map(Time) != run => return None,
+                    Ok(_) => {}
+                    Err(e) => return Some(refused(id, Operation::Stopping, &e)),
+                }
                 // Whole seconds: half a second must not become none.
                 let grace = Duration::from_secs(grace.as_secs_f64().ceil() as u64);
                 match engine.stop(&id.0, Some(grace)).await {

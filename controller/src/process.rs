@@ -144,6 +144,7 @@ pub(crate) async fn follow_engine(service: Arc<Service>) {
         shared.cache.observe(&event);
         match event {
             Event::Init => listed.clear(),
+            Event::Lost => {}
             Event::InitApply(it) => {
                 listed.extend(it.labels.get(COMPOSE_PROJECT).map(|p| p.as_str().into()))
             }
@@ -227,7 +228,7 @@ async fn follow_sources(service: Arc<Service>) {
     }
 }
 
-async fn resync(service: Arc<Service>) {
+pub(crate) async fn resync(service: Arc<Service>) {
     let mut every = tokio::time::interval(RESYNC);
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

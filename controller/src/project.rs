@@ -296,6 +296,12 @@ impl Project {
         let now = Instant::now();
         self.take_hints(now);
         let due = self.due(now);
+        // A verdict on a restart must not come from what was seen before an event that never arrived.
+        for (id, it) in &self.memory.containers {
+            if it.intent.is_some() {
+                shared.cache.forget(&id.0);
+            }
+        }
         // None of these needs the others, and all take their time.
         let volumes = async {
             match &self.link {

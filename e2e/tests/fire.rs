@@ -3,4 +3,5 @@
 
 mod fire {
     mod crash;
+    mod simulation;
 }

@@ -18,6 +18,8 @@ use crate::plan::{Cause, Reason};
 const GRACE: Duration = Duration::from_secs(10);
 /// A stop may take this much longer than its grace period.
 const SLACK: Duration = Duration::from_secs(10);
+/// That somebody stopped a container is heard a moment later than that it has ended.
+const HEARSAY: Duration = Duration::from_secs(2);
 /// A start that the engine has refused so often in a row counts as content that does not come up.
 const START_TRIES: u32 = 6;
 
@@ -294,6 +296,14 @@ fn verdict(
         ContainerState::Running if pass.now >= until => Verdict::Good("running"),
         ContainerState::Running => Verdict::Wait(until, "waiting whether it stays up"),
         ContainerState::Exited | ContainerState::Dead if touched => Verdict::Theirs,
+        ContainerState::Exited | ContainerState::Dead
+            if container
+                .finished_at
+                .is_some_and(|f| pass.now < f.after(HEARSAY)) =>
+        {
+            let at = container.finished_at.unwrap_or_default().after(HEARSAY);
+            Verdict::Wait(at, "it has ended; somebody may have stopped it")
+        }
         ContainerState::Exited | ContainerState::Dead => {
             Verdict::Bad(format!("exited with code {}", container.exit_code))
         }

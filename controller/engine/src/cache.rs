@@ -20,6 +20,8 @@ struct Entries {
     by_id: HashMap<String, Entry>,
     /// Names inspects, so that one that was overtaken by an event is not kept.
     next_ticket: u64,
+    /// Nobody hears what happens: nothing is answered from memory.
+    is_deaf: bool,
 }
 
 enum Entry {
@@ -37,7 +39,8 @@ impl InspectCache {
     ) -> Result<Option<Arc<Container>>> {
         let ticket = {
             let mut entries = self.lock();
-            if let Some(Entry::Known(known)) = entries.by_id.get(&summary.id)
+            if !entries.is_deaf
+                && let Some(Entry::Known(known)) = entries.by_id.get(&summary.id)
                 && known.state.status == summary.state
                 && known.name == summary.name
             {
@@ -72,7 +75,16 @@ impl InspectCache {
     /// Drops what an event puts in doubt.
     pub fn observe(&self, event: &Event) {
         match event {
-            Event::Init => self.clear(),
+            Event::Init => {
+                let mut entries = self.lock();
+                entries.by_id.clear();
+                entries.is_deaf = false;
+            }
+            Event::Lost => {
+                let mut entries = self.lock();
+                entries.by_id.clear();
+                entries.is_deaf = true;
+            }
             Event::Container(event) => self.forget(&event.id),
             Event::InitApply(_) | Event::InitDone | Event::Volume(_) => {}
         }

@@ -25,6 +25,8 @@ pub enum Event {
     InitApply(ContainerSummary),
     /// All containers have been named; from here on changes follow.
     InitDone,
+    /// The stream has ended: nothing is heard until the next [`Event::Init`]. What is remembered may be old from now on.
+    Lost,
     /// Something happened to a container.
     Container(ContainerEvent),
     /// Something happened to a volume.
@@ -130,7 +132,7 @@ impl Engine {
     ///
     /// # Guarantees
     /// - It starts with [`Event::Init`], every container there is, [`Event::InitDone`]; so it does
-    ///   again after every lost connection. It never ends and never fails: while the engine is
+    ///   again after every lost connection, which is told as [`Event::Lost`] at once. It never ends and never fails: while the engine is
     ///   away it waits, with pauses of 50 ms to 10 s.
     /// - Nothing is lost between list and stream: the stream starts at the moment before the list,
     ///   on the engine's clock. Something that happened in between may come twice.
@@ -142,6 +144,7 @@ impl Engine {
             engine: self.clone(),
             listed: VecDeque::new(),
             live: None,
+            lost: None,
             failures: 0,
         };
         Box::pin(stream::unfold(watcher, |mut watcher| async {
@@ -160,6 +163,8 @@ struct Watcher {
     listed: VecDeque<Event>,
     /// The open stream and its age.
     live: Option<(Messages, Instant)>,
+    /// Why the last one ended, until that is told.
+    lost: Option<String>,
     /// Attempts in a row that came to nothing.
     failures: u32,
 }
@@ -169,6 +174,9 @@ impl Watcher {
         loop {
             if let Some(event) = self.listed.pop_front() {
                 return event;
+            }
+            if let Some(why) = self.lost.take() {
+                self.pause(&why).await;
             }
             let Some((messages, since)) = &mut self.live else {
                 if let Err(error) = self.relist().await {
@@ -188,11 +196,13 @@ impl Watcher {
                         self.failures = 0;
                     }
                     self.live = None;
+                    self.listed.push_back(Event::Lost);
                     let why = ended.and_then(std::result::Result::err).map_or_else(
                         || "the engine closed the event stream".to_owned(),
                         |e| of_bollard(e, "follow the engine's events").to_string(),
                     );
-                    self.pause(&why).await;
+                    // Said before the pause, which follows with the next call.
+                    self.lost = Some(why);
                 }
             }
         }

@@ -256,6 +256,8 @@ async fn a_lost_event_stream_is_a_relist() {
     fake.break_event_streams();
     // What was on its way is gone with the stream, so the list says it.
     let again = relisted(&mut events).await;
+    let lost = again.iter().position(|e| *e == Event::Lost);
+    assert_eq!(lost.map(|n| &again[n + 1]), Some(&Event::Init));
     let listed = again.iter().find_map(|e| match e {
         Event::InitApply(c) => Some((c.id.clone(), c.state)),
         _ => None,
@@ -267,7 +269,11 @@ async fn a_lost_event_stream_is_a_relist() {
         sleep(Duration::from_secs(120)).await;
         fake.come_up();
     });
-    assert_eq!(seen.first(), Some(&Event::Init), "it waits for the engine");
+    assert_eq!(
+        seen[..2],
+        [Event::Lost, Event::Init],
+        "it waits for the engine"
+    );
     engine.start(&id).await.unwrap();
     assert_eq!(action(events.next().await), Some(Action::Start));
 }

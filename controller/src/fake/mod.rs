@@ -55,6 +55,10 @@ pub struct World {
     runs: BTreeMap<String, Runs>,
 }
 
+/// A second controller.
+#[allow(dead_code, reason = "it is held")]
+pub struct Another(Someone);
+
 /// Who looks after projects, as a process: it is killed when it is dropped.
 struct Someone {
     service: Arc<Service>,
@@ -78,7 +82,7 @@ impl World {
         fake.on_exec(Arc::new(move |call| {
             programs::exec(handler.clone(), call).boxed()
         }));
-        let engine = fake.connect().await.unwrap();
+        let engine = fake.spared().connect().await.unwrap();
         let world = Self {
             fake,
             engine,
@@ -108,7 +112,17 @@ impl World {
     }
 
     async fn open(&self, role: Role) -> Someone {
-        self.open_with(role, self.engine.clone()).await
+        self.open_with(role, self.connect().await).await
+    }
+
+    /// A client with an engine that may be away: whoever is started again and again comes up in the end.
+    async fn connect(&self) -> Engine {
+        loop {
+            match self.fake.connect().await {
+                Ok(engine) => return engine,
+                Err(_) => sleep(Duration::from_secs(1)).await,
+            }
+        }
     }
 
     async fn open_with(&self, role: Role, engine: Engine) -> Someone {
@@ -133,7 +147,10 @@ impl World {
         let runner = tokio::spawn(async move {
             let follow = async {
                 match followed {
-                    Some(service) => crate::process::follow_engine(service).await,
+                    Some(service) => {
+                        let resync = crate::process::resync(Arc::clone(&service));
+                        tokio::join!(crate::process::follow_engine(service), resync);
+                    }
                     None => std::future::pending().await,
                 }
             };
@@ -152,8 +169,13 @@ impl World {
 
     /// A controller starts that tells where it is, and may end there.
     pub async fn start_controller_with(&mut self, failpoints: Failpoints) {
-        let engine = self.engine.clone().with_failpoints(failpoints);
+        let engine = self.connect().await.with_failpoints(failpoints);
         self.controller = Some(self.open_with(Role::Controller, engine).await);
+    }
+
+    /// Somebody starts another one beside it; it lives as long as what this returns.
+    pub async fn another_controller(&self) -> Another {
+        Another(self.open(Role::Controller).await)
     }
 
     /// The controller is killed.

@@ -92,6 +92,10 @@ pub(super) async fn exec(fake: Fake, mut call: ExecCall) -> i64 {
             seq.push(b'\n');
             call.stream.write_all(&seq).await.map_or(3, |()| 0)
         }
+        [SHIM_PATH, "signal", name] => {
+            let name = format!("SIG{}", name.trim_start_matches("SIG"));
+            i64::from(!fake.signal_from_inside(&call.id, &name))
+        }
         ["sleep", time] => {
             tokio::time::sleep(Duration::from_secs(time.parse().unwrap())).await;
             0
@@ -150,12 +154,9 @@ async fn anchor_session(fake: Fake, mut call: ExecCall) -> std::io::Result<()> {
         services: Services::Each(services),
         any_filesystem: true,
     };
-    let clock = move || {
-        let now = fake.now();
-        Stamp {
-            realtime: now,
-            boottime: now,
-        }
+    let clock = move || Stamp {
+        realtime: fake.now(),
+        boottime: fake.uptime(),
     };
     let mut session = Session::open(&roots, Box::new(clock))?;
     loop {

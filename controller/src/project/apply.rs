@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use locket_core::{Action, ContainerId, Observed, Step, StepResult};
+use locket_core::memory::{EventKind, Memory};
+use locket_core::{Action, ContainerId, Observed, Step, StepResult, Time};
 use locket_crds::id::ServiceName;
 use locket_delivery::layout::SHIM_PATH;
 use locket_delivery::log::Entry;
@@ -129,6 +130,7 @@ impl Project {
                     (Response::Refused(it), _) => Some(it.message),
                     (Response::Done, Action::Remember) => {
                         self.memory = look.planned.memory.clone();
+                        tell_events(&self.memory, look.now);
                         continue;
                     }
                     (Response::Published(_), _) => None,
@@ -180,7 +182,10 @@ impl Project {
                 let run = seen(container).and_then(|c| c.started_at);
                 hands().probe(container.clone(), run);
             }
-            Action::Stop { container, grace } => hands().stop(container.clone(), *grace),
+            Action::Stop { container, grace } => {
+                let run = seen(container).and_then(|c| c.started_at);
+                hands().stop(container.clone(), run, *grace);
+            }
             Action::Start { container } => hands().start(container.clone()),
             Action::Exec {
                 container,
@@ -244,6 +249,18 @@ impl Look {
     }
 }
 
+/// Logs what this pass has found out. What it is about to deliver is logged as a step.
+fn tell_events(memory: &Memory, now: Time) {
+    let news = memory
+        .events
+        .iter()
+        .filter(|e| e.last == now && e.kind != EventKind::Delivered);
+    for it in news {
+        let about = it.container.as_deref().unwrap_or(it.service.as_str());
+        tracing::info!(about, kind = ?it.kind, cause = it.cause, result = it.result, "Event");
+    }
+}
+
 /// True for steps that go to the anchor.
 fn is_written(step: &Step) -> bool {
     matches!(
@@ -294,8 +311,11 @@ async fn send_signal(
             .engine
             .exec_output(&container.0, &spec, 1 << 10, SIGNAL)
             .await;
-        if sent.is_ok_and(|out| out.code == 0) {
-            return None;
+        match sent {
+            Ok(out) if out.code == 0 => return None,
+            // The program that is mounted there does not know how.
+            Ok(_) => {}
+            Err(e) => return Some(chain(&e)),
         }
     }
     let sent = shared.host.engine.kill(&container.0, signal).await;

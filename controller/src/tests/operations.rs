@@ -206,7 +206,7 @@ async fn a_probe_that_fails_is_made_again() {
         world.fake.faults().on(&exec, Fault::Status(500), faults);
         let background = Arc::new(Background::default());
         let hands = Hands {
-            engine: world.engine.clone(),
+            engine: world.fake.connect().await.unwrap(),
             cache: Arc::default(),
             background: Arc::clone(&background),
             wake: Arc::new(|| {}),
@@ -239,7 +239,19 @@ async fn echoes_are_told_by_what_they_say() {
     let at = |seconds: u64| Time(1_000_000_000 * seconds);
     let ours = |action, time| background.is_ours(&id, action, time);
     assert!(!ours(Action::Stop, at(100)));
-    hands(at(100)).stop(id.clone(), Duration::from_secs(10));
+    let run = world.container("api").await.state.started_at.map(Time);
+    hands(at(90)).stop(id.clone(), None, Duration::from_secs(10));
+    while background.operation(&id).is_some() {
+        sleep(Duration::from_millis(1)).await;
+    }
+    let now = world.container("api").await.state;
+    assert_eq!(
+        now.status,
+        Status::Running,
+        "another run than the one that was judged is left alone"
+    );
+    assert!(background.results().is_empty());
+    hands(at(100)).stop(id.clone(), run, Duration::from_secs(10));
     assert!(ours(Action::Kill, at(100)) && ours(Action::Stop, at(105)));
     assert!(!ours(Action::Stop, at(99)) && !ours(Action::Create, at(100)));
     while background.operation(&id) == Some(Operation::Stopping) {

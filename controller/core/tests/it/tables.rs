@@ -354,12 +354,12 @@ fn a_bad_value_is_put_back_and_not_tried_again() {
             "#]]
         } else {
             expect![[r#"
-            0.0 publish api 020202020202 after generation 1, local:a changed [ValueChanged]
-            2.0 stop api-1, it started with generation 1, current is 2 [ValueChanged]
-            2.2 start api-1, it started with generation 1, current is 2 [RestartUnderWay]
-            12.4 restore api 010101010101 of generation 1 after generation 2, api-1 exited with code 1 [BadValue]
-            12.4 start api-1, api-1 exited with code 1 [RestartUnderWay]
-        "#]]
+                0.0 publish api 020202020202 after generation 1, local:a changed [ValueChanged]
+                2.0 stop api-1, it started with generation 1, current is 2 [ValueChanged]
+                2.2 start api-1, it started with generation 1, current is 2 [RestartUnderWay]
+                14.4 restore api 010101010101 of generation 1 after generation 2, api-1 exited with code 1 [BadValue]
+                14.4 start api-1, api-1 exited with code 1 [RestartUnderWay]
+            "#]]
         };
         check_story(&mut w, expected);
         assert_eq!(w.current("api"), 1);

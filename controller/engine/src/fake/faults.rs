@@ -69,6 +69,11 @@ impl Faults {
     /// Nothing goes wrong any more.
     pub fn clear(&self) {
         lock(&self.requests).clear();
+        self.clear_events();
+    }
+
+    /// No more events go wrong.
+    pub fn clear_events(&self) {
         lock(&self.events).clear();
     }
 

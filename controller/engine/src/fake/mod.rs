@@ -52,6 +52,7 @@ const PIPE: usize = 1 << 20;
 #[derive(Clone)]
 pub struct Fake {
     shared: Arc<Shared>,
+    spared: bool,
 }
 
 pub(crate) struct Shared {
@@ -102,6 +103,15 @@ impl Fake {
                 connections: Mutex::default(),
                 requests: Mutex::default(),
             }),
+            spared: false,
+        }
+    }
+
+    /// The same engine, for a client whose requests no fault meets: those of the test itself.
+    pub fn spared(&self) -> Self {
+        Self {
+            spared: true,
+            ..self.clone()
         }
     }
 
@@ -187,9 +197,21 @@ impl Fake {
         self.shared.world().clock.now()
     }
 
+    /// Time since the engine's machine was started, nanoseconds; the offset is not in it.
+    pub fn uptime(&self) -> crate::Time {
+        self.shared.world().clock.uptime()
+    }
+
     /// The directory that is a volume's content.
     pub fn volume_dir(&self, name: &str) -> Option<PathBuf> {
         self.shared.world().volumes.get(name).map(|v| v.dir.clone())
+    }
+
+    /// Sends the process of a container a signal (`SIGHUP`) from inside of it: the engine hears nothing of that.
+    pub fn signal_from_inside(&self, container: &str, signal: &str) -> bool {
+        let mut world = self.shared.world();
+        let id = world.find(container);
+        id.is_some_and(|id| world.signal_from_inside(&id, signal))
     }
 
     /// What the [`App`] in a container has seen and done, by the container's name or id.
@@ -210,7 +232,7 @@ impl Fake {
     /// A request of another client, such as compose's, for what [`Engine`] does not do itself: `POST`, `containers/x/restart`.
     /// Answers the status.
     pub async fn request(&self, method: &str, path: &str) -> io::Result<u16> {
-        let mut connection = Connector::connect(self).await?;
+        let mut connection = Connector::connect(&self.spared()).await?;
         let head = format!(
             "{method} {}{path} HTTP/1.1\r\nhost: engine\r\nconnection: close\r\ncontent-length: 0\r\n\r\n",
             routes::PREFIX
@@ -231,7 +253,7 @@ impl Fake {
 
 impl Connector for Fake {
     fn connect(&self) -> BoxFuture<'static, io::Result<Box<dyn Io>>> {
-        let shared = self.shared.clone();
+        let (shared, spared) = (self.shared.clone(), self.spared);
         async move {
             if !shared.up.load(Ordering::SeqCst) {
                 return Err(io::ErrorKind::ConnectionRefused.into());
@@ -239,7 +261,8 @@ impl Connector for Fake {
             let (client, server) = tokio::io::duplex(PIPE);
             let served = shared.clone();
             drop(shared.spawn_connection(async move {
-                let service = service_fn(move |request| routes::serve(served.clone(), request));
+                let service =
+                    service_fn(move |request| routes::serve(served.clone(), request, spared));
                 // How a connection ends is the client's business.
                 let _ = hyper::server::conn::http1::Builder::new()
                     .serve_connection(TokioIo::new(server), service)

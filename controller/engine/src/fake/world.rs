@@ -129,10 +129,17 @@ impl Container {
     }
 }
 
+/// In memory where that can be: state files are synced, which on a disk is most of what a test takes.
+fn root() -> TempDir {
+    TempDir::new_in("/dev/shm")
+        .or_else(|_| TempDir::new())
+        .expect("a test machine has a temporary directory")
+}
+
 impl World {
     pub(crate) fn new() -> Self {
         World {
-            root: TempDir::new().expect("a test machine has a temporary directory"),
+            root: root(),
             clock: Clock::new(),
             containers: BTreeMap::new(),
             volumes: BTreeMap::new(),
@@ -559,6 +566,15 @@ impl World {
         self.tell(id, "stop", json!({}));
     }
 
+    /// Delivers a signal to the process, as one of the container's own processes does.
+    pub(crate) fn signal_from_inside(&mut self, id: &str, signal: &str) -> bool {
+        let sent = self
+            .containers
+            .get(id)
+            .map(|c| c.signals.send(signal.to_owned()));
+        matches!(sent, Some(Ok(())))
+    }
+
     /// Delivers a signal to the process, and draws the engine's conclusions from it.
     pub(crate) fn note_signal(&mut self, id: &str, signal: &str) {
         let Some(container) = self.containers.get_mut(id) else {
@@ -788,7 +804,7 @@ pub(crate) struct Clock {
     made_at: Time,
     made: Instant,
     offset: i64,
-    latest: Time,
+    calls: u64,
 }
 
 impl Clock {
@@ -798,22 +814,24 @@ impl Clock {
             made_at: nanos(since_1970),
             made: Instant::now(),
             offset: 0,
-            latest: 0,
+            calls: 0,
         }
     }
 
-    /// No two moments are equal, so that two starts can be told apart under a paused clock.
+    /// No two moments are equal, so that two starts can be told apart under a paused clock, also after it was set back.
     pub(crate) fn now(&mut self) -> Time {
-        let now = self.made_at + nanos(self.made.elapsed());
-        self.latest = now
-            .saturating_add_signed(self.offset)
-            .max(self.latest + 1000);
-        self.latest
+        self.calls += 1;
+        let now = self.made_at + nanos(self.made.elapsed()) + self.calls;
+        now.saturating_add_signed(self.offset)
+    }
+
+    /// Time since the machine was started: nobody sets that.
+    pub(crate) fn uptime(&self) -> Time {
+        nanos(self.made.elapsed()) + 1
     }
 
     pub(crate) fn set_offset(&mut self, offset: i64) {
         self.offset = offset;
-        self.latest = 0;
     }
 }
 

@@ -712,6 +712,18 @@ pub async fn the_cache_asks_once(place: &Place) {
         1,
         "something may have been missed"
     );
+    cache.observe(&Event::Lost);
+    for _ in 0..2 {
+        let calls = calls_for(&summary().await).await.0;
+        assert_eq!(calls, 1, "nobody would hear of a change");
+    }
+    cache.observe(&Event::Init);
+    assert_eq!(calls_for(&summary().await).await.0, 1);
+    assert_eq!(
+        calls_for(&summary().await).await.0,
+        0,
+        "somebody listens again"
+    );
 
     let last = summary().await;
     place.clean(&[&id], &[]).await;

@@ -1,0 +1,470 @@
+//! Thousands of schedules: seeded, under a paused clock, on the fake engine. In each, values change while calls fail, events are lost,
+//! doubled and late, the engine and controllers go and come, people and compose act on the same containers, and clocks are set.
+//! What must always hold is looked at after every step; in the end everything must be as it should be, without a human.
+//!
+//! A schedule that fails prints its seed and its trace; `LOCKET_SEED=17 cargo nextest run -p locket-e2e --test fire one_schedule`
+//! runs it again. `LOCKET_SCHEDULES` is their number, 1,000 if nothing is said.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use fastrand::Rng;
+use locket_controller::fake::{Another, Runs, World};
+use locket_engine::fake::{App, EventFault, Fault};
+use locket_engine::{Healthcheck, RestartPolicy, Status};
+use tokio::time::sleep;
+
+/// So many tests share the schedules, and the cores.
+const PARTS: u64 = 4;
+
+const HEAD: &str = r#"
+x-locket:
+  defaults: { settle: 100ms, restart_every: 0s, refresh: 5s }
+  secrets: { key: local:key, other: local:other }
+services:
+  locket: { provider: { type: locket } }
+"#;
+
+/// What can be up. `api` and `db` use the secret that changes most.
+const PROJECTS: [&str; 4] = [
+    "  api: { image: app, depends_on: [locket], x-locket: { secrets: [key], env: { KEY: key } } }
+  mailer: { image: app, depends_on: [locket], x-locket: [other] }",
+    "  db: { image: app, depends_on: [locket], x-locket: [key] }
+  api: { image: app, depends_on: [locket, db], x-locket: [key, other] }",
+    "  db: { image: app, depends_on: [locket], x-locket: { secrets: [key], on_change: { exec: [cp, /run/secrets/key, /state/key] } } }
+  api: { image: app, depends_on: [locket, db], x-locket: [key] }",
+    "  api: { image: app, depends_on: [locket], x-locket: { secrets: [key], on_change: 'signal:SIGHUP' } }
+  mailer: { image: app, depends_on: { locket: { condition: service_started }, api: { condition: service_started, restart: true } }, x-locket: [other] }",
+];
+
+/// A schedule under way.
+struct Run {
+    world: World,
+    rng: Rng,
+    trace: Arc<Mutex<Vec<String>>>,
+    another: Option<Another>,
+    services: Vec<String>,
+    /// Values that each secret has had.
+    values: BTreeMap<&'static str, Vec<String>>,
+    /// Services that a user has stopped, and nobody has started since.
+    stopped: BTreeSet<String>,
+    /// How often each service may have been started, at most.
+    most: BTreeMap<String, u32>,
+    offset: i64,
+    /// `db` is told by a hook before the others get a new value.
+    has_hook: bool,
+}
+
+impl Run {
+    async fn new(seed: u64, trace: Arc<Mutex<Vec<String>>>) -> Self {
+        let mut rng = Rng::with_seed(seed);
+        let project = rng.usize(..PROJECTS.len());
+        let text = format!("{HEAD}{}\n", PROJECTS[project]);
+        let mut world = World::alone("shop", &text).await;
+        let app = App {
+            reload_on: Some("SIGHUP".to_owned()),
+            stop_takes: Duration::from_millis(rng.u64(0..3000)),
+            ..App::default()
+        };
+        world.app(&["key", "other"], app);
+        let services: Vec<String> = world
+            .spec()
+            .services
+            .keys()
+            .map(ToString::to_string)
+            .collect();
+        for service in &services {
+            let reads = if service == "mailer" { "other" } else { "key" };
+            let file = format!("/run/secrets/{reads}");
+            let healthcheck = Healthcheck {
+                test: ["CMD", "grep", "-qv", "bad", &file]
+                    .map(str::to_owned)
+                    .to_vec(),
+                interval: Duration::from_secs(1),
+                timeout: Duration::ZERO,
+                start_period: Duration::ZERO,
+                retries: 2,
+            };
+            let runs = Runs {
+                healthcheck: Some(healthcheck),
+                tmpfs: vec!["/state".to_owned()],
+                restart: RestartPolicy::UnlessStopped,
+                ..Runs::default()
+            };
+            world.runs(service, runs);
+        }
+        let most = services.iter().map(|s| (s.clone(), 1)).collect();
+        let mut it = Self {
+            world,
+            rng,
+            trace,
+            another: None,
+            services,
+            values: BTreeMap::new(),
+            stopped: BTreeSet::new(),
+            most,
+            offset: 0,
+            has_hook: PROJECTS[project].contains("exec:"),
+        };
+        it.note(format!("project {project}"));
+        it.set("key", false);
+        it.set("other", false);
+        it.world.start_controller().await;
+        it.world.up().await.unwrap();
+        it
+    }
+
+    fn note(&self, what: String) {
+        self.trace.lock().unwrap().push(what);
+    }
+
+    /// Gives a secret a new value. The controller is not told.
+    fn set(&mut self, secret: &'static str, is_bad: bool) -> String {
+        let values = self.values.entry(secret).or_default();
+        let value = format!(
+            "{}-{secret}-{}",
+            if is_bad { "bad" } else { "good" },
+            values.len()
+        );
+        values.push(value.clone());
+        self.world.backend.set(secret, &value);
+        // A restart for the value, and one to put the last good one back. Any service may be restarted along.
+        self.may_start(if is_bad { 2 } else { 1 });
+        self.note(format!("{secret} = {value}"));
+        value
+    }
+
+    fn may_start(&mut self, times: u32) {
+        self.most.values_mut().for_each(|most| *most += times);
+    }
+
+    fn some_service(&mut self) -> String {
+        let n = self.rng.usize(..self.services.len());
+        self.services[n].clone()
+    }
+
+    /// One thing that happens.
+    async fn step(&mut self) {
+        match self.rng.u32(..100) {
+            0..25 => {
+                let secret = if self.rng.u32(..4) == 0 {
+                    "other"
+                } else {
+                    "key"
+                };
+                let is_bad = self.rng.u32(..6) == 0;
+                let value = self.set(secret, is_bad);
+                // Half of the time nobody says so, and a poll finds it.
+                if self.rng.bool() {
+                    self.world.store(secret, &value).await;
+                }
+            }
+            25..40 => self.call_fault(),
+            40..50 => self.event_fault(),
+            50..58 => {
+                self.note("the engine's machine restarts".to_owned());
+                self.world.fake.go_down();
+                sleep(Duration::from_secs(self.rng.u64(0..20))).await;
+                self.world.fake.come_up();
+                self.may_start(1);
+                // The test's own client notices that its connections are gone.
+                sleep(Duration::from_millis(1)).await;
+            }
+            58..62 => {
+                self.note("connections break".to_owned());
+                self.world.fake.break_connections();
+                sleep(Duration::from_millis(1)).await;
+            }
+            62..70 => {
+                self.note("the controller is killed, and another starts".to_owned());
+                self.world.kill_controller().await;
+                sleep(Duration::from_secs(self.rng.u64(0..20))).await;
+                self.world.start_controller().await;
+            }
+            70..74 => {
+                self.another = match self.another.take() {
+                    None => {
+                        self.note("a second controller starts".to_owned());
+                        Some(self.world.another_controller().await)
+                    }
+                    Some(_) => {
+                        self.note("the second controller is killed".to_owned());
+                        None
+                    }
+                };
+            }
+            74..88 => self.people().await,
+            88..94 => {
+                let seconds = self.rng.i64(-30..30);
+                self.note(format!("the clock is set by {seconds} s"));
+                self.offset += seconds * 1_000_000_000;
+                self.world.fake.set_clock_offset(self.offset);
+                // A process whose start cannot be told any more is restarted once.
+                self.may_start(1);
+            }
+            _ => {
+                self.note("refresh".to_owned());
+                let _ = self.world.refresh().await;
+                // What was rejected is tried once more.
+                self.may_start(2);
+            }
+        }
+        let millis = match self.rng.u32(..3) {
+            0 => self.rng.u64(..200),
+            1 => self.rng.u64(..3000),
+            _ => self.rng.u64(..20_000),
+        };
+        self.note(format!("  {millis} ms pass"));
+        sleep(Duration::from_millis(millis)).await;
+    }
+
+    fn call_fault(&mut self) {
+        let pattern = [
+            "/start",
+            "/stop",
+            "/containers/",
+            "/exec",
+            "/volumes",
+            "GET ",
+            "POST ",
+        ];
+        let pattern = self.rng.choice(pattern).unwrap();
+        let fault = match self.rng.u32(..5) {
+            0 => Fault::Break,
+            1 => Fault::Status(500),
+            2 => Fault::LoseAnswer,
+            3 => Fault::HalfBody,
+            _ => Fault::Delay(Duration::from_millis(self.rng.u64(..15_000))),
+        };
+        let times = self.rng.usize(1..4);
+        self.note(format!("{times} of {pattern} go wrong: {fault:?}"));
+        self.world.fake.faults().on(pattern, fault, times);
+    }
+
+    fn event_fault(&mut self) {
+        let fault = match self.rng.u32(..3) {
+            0 => EventFault::Lose,
+            1 => EventFault::Double,
+            _ => EventFault::Delay(Duration::from_millis(self.rng.u64(..30_000))),
+        };
+        let times = self.rng.usize(1..6);
+        self.note(format!("{times} events: {fault:?}"));
+        self.world.fake.faults().on_event("container", fault, times);
+    }
+
+    /// Compose and people act. Their calls do not fail.
+    async fn people(&mut self) {
+        let service = self.some_service();
+        match self.rng.u32(..5) {
+            0 => {
+                self.note("docker compose up -d".to_owned());
+                // It may say no, while its controller cannot do its part; then it has started nothing that was not there.
+                if self.world.up().await.is_ok() {
+                    self.stopped.clear();
+                }
+                self.may_start(1);
+            }
+            1 => {
+                self.note("docker compose restart".to_owned());
+                self.world.restart(None).await;
+                self.stopped.clear();
+                self.may_start(1);
+            }
+            2 => {
+                self.note(format!("docker restart {service}"));
+                self.world.restart(Some(&service)).await;
+                self.stopped.remove(&service);
+                self.may_start(1);
+            }
+            3 => {
+                self.note(format!("docker stop {service}"));
+                let id = self.world.container(&service).await.id;
+                // Whoever is not heard cannot be heeded.
+                self.world.fake.faults().clear_events();
+                let before = self.world.fake.requests().len();
+                let others = self.is_being_restarted(&id);
+                self.world.engine.stop(&id, None).await.unwrap();
+                // Two who stop at once cannot be told apart: then it may be started again.
+                let stop = format!("POST /containers/{id}/stop?t=");
+                let since = self.world.fake.requests().split_off(before);
+                if !others && !since.iter().any(|it| it.starts_with(&stop)) {
+                    self.stopped.insert(service);
+                }
+            }
+            _ => {
+                self.note(format!("docker start {service}"));
+                let id = self.world.container(&service).await.id;
+                self.world.engine.start(&id).await.unwrap();
+                self.stopped.remove(&service);
+                self.may_start(1);
+            }
+        }
+    }
+
+    /// True if a controller has asked for a stop of this container, and has not started it since.
+    fn is_being_restarted(&self, id: &str) -> bool {
+        let all = self.world.fake.requests();
+        let last = |what: &str| {
+            let call = format!("POST /containers/{id}/{what}?t=");
+            let call = if what == "stop" {
+                call
+            } else {
+                format!("POST /containers/{id}/start")
+            };
+            all.iter().rposition(|it| it.starts_with(&call))
+        };
+        last("stop") > last("start")
+    }
+
+    /// What must hold at any time.
+    async fn look(&self) {
+        for service in &self.services {
+            let it = self.world.container(service).await;
+            let runs = matches!(it.state.status, Status::Running | Status::Restarting);
+            assert!(
+                !(runs && self.stopped.contains(service)),
+                "{service} runs, and a user has stopped it"
+            );
+            let view = self.world.view(service);
+            for (path, bytes) in &view.files {
+                let name = path.rsplit('/').next().unwrap();
+                let known = self.values[name].iter().any(|v| v.as_bytes() == bytes);
+                assert!(
+                    known,
+                    "{service} has read something else than a value from {path}"
+                );
+            }
+            assert!(
+                !view.ready || !view.files.is_empty(),
+                "{service} runs without its secrets"
+            );
+            let most = self.most[service];
+            assert!(
+                view.starts <= most,
+                "{service} was started {} times, {most} at most",
+                view.starts
+            );
+            let volume = self
+                .world
+                .fake
+                .volume_dir(&format!("shop_locket-{service}"))
+                .unwrap();
+            for (name, values) in &self.values {
+                if let Ok(text) = std::fs::read_to_string(volume.join(name)) {
+                    assert!(values.contains(&text), "{name} of {service} is no value");
+                }
+            }
+        }
+    }
+
+    /// Everything works again, and nobody does anything any more.
+    async fn heal(&mut self) {
+        self.another = None;
+        self.world.fake.faults().clear();
+        let value = self.set("key", false);
+        self.note("everything works again".to_owned());
+        sleep(Duration::from_secs(1200)).await;
+        self.look().await;
+        for service in &self.services {
+            if self.stopped.contains(service) {
+                continue;
+            }
+            let it = self.world.container(service).await;
+            if it.state.status != Status::Running {
+                let acts = self.world.explain(service).await.unwrap().history;
+                // Whose stop it was is told by the engine's answer, or else by the clock. With neither it counts as a user's.
+                let left = acts.iter().find(|act| act.container.is_some());
+                if self.offset != 0 && left.is_some_and(|act| act.action == "left alone") {
+                    return;
+                }
+                let acts: Vec<String> = acts.iter().map(|act| format!("{act:?}")).collect();
+                panic!("{service} does not run; latest first:\n{}", acts.join("\n"));
+            }
+            // Nobody gets ahead of a database that cannot be told.
+            let waits = self.has_hook && self.stopped.contains("db");
+            let volume = self
+                .world
+                .fake
+                .volume_dir(&format!("shop_locket-{service}"))
+                .unwrap();
+            if !waits && let Ok(text) = std::fs::read_to_string(volume.join("key")) {
+                assert_eq!(text, value, "delivered to {service}");
+            }
+        }
+        let others = self.values["other"].last().unwrap().starts_with("bad");
+        if self.stopped.is_empty() && !others {
+            self.world.ready().await;
+        }
+    }
+}
+
+async fn schedule(seed: u64, trace: Arc<Mutex<Vec<String>>>) {
+    let mut run = Run::new(seed, trace).await;
+    let steps = run.rng.usize(3..12);
+    for _ in 0..steps {
+        run.step().await;
+        run.look().await;
+    }
+    run.heal().await;
+}
+
+fn one(seed: u64) {
+    if std::env::var_os("LOCKET_TEST_LOG").is_some() {
+        let _ = tracing_subscriber::fmt()
+            .without_time()
+            .with_ansi(false)
+            .with_test_writer()
+            .with_max_level(tracing_subscriber::filter::LevelFilter::DEBUG)
+            .try_init();
+    }
+    let trace: Arc<Mutex<Vec<String>>> = Arc::default();
+    let told = std::panic::catch_unwind({
+        let trace = Arc::clone(&trace);
+        move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .start_paused(true)
+                .build()
+                .unwrap();
+            // Debug builds make large futures.
+            runtime.block_on(Box::pin(schedule(seed, trace)));
+        }
+    });
+    if told.is_err() {
+        let trace = trace.lock().unwrap().join("\n  ");
+        panic!("LOCKET_SEED={seed}\n  {trace}");
+    }
+}
+
+fn part(part: u64) {
+    let all: u64 = std::env::var("LOCKET_SCHEDULES").map_or(1000, |n| n.parse().unwrap());
+    for seed in (part..all).step_by(usize::try_from(PARTS).unwrap()) {
+        one(seed);
+    }
+}
+
+#[test]
+fn one_schedule() {
+    one(std::env::var("LOCKET_SEED").map_or(1, |seed| seed.parse().unwrap()));
+}
+
+#[test]
+fn schedules_1_of_4() {
+    part(0);
+}
+
+#[test]
+fn schedules_2_of_4() {
+    part(1);
+}
+
+#[test]
+fn schedules_3_of_4() {
+    part(2);
+}
+
+#[test]
+fn schedules_4_of_4() {
+    part(3);
+}
