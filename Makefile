@@ -78,7 +78,7 @@ advisories: ## Known vulnerabilities in the dependencies (fetches the database)
 	@cargo deny check advisories
 
 unit: ## Tests of every room
-	@$(WITH_ENV) $(if $(NEXTEST),cargo nextest run --locked --workspace -E 'not ($(SCENARIOS))',cargo test --locked --workspace --exclude locket-e2e && cargo test --locked -p locket-e2e --lib --bins --test arrows --test fake)
+	@$(WITH_ENV) $(if $(NEXTEST),cargo nextest run --locked --workspace -E 'not ($(SCENARIOS))',cargo test --locked --workspace --exclude locket-e2e && cargo test --locked -p locket-e2e --lib --bins --test arrows --test fake --test fire)
 
 quick-unit:
 	@$(WITH_ENV) $(if $(NEXTEST),cargo nextest run --locked --workspace -E 'not ($(SCENARIOS) | $(SERVERS))',cargo test --locked --workspace --lib --bins && cargo test --locked -p locket-e2e --test fake)

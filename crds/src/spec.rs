@@ -305,7 +305,7 @@ pub struct TemplateGrant {
 pub struct OnChange {
     /// The action.
     pub action: ChangeAction,
-    /// How long a restarted container may take to become healthy; default 60 s, plus the start period.
+    /// How long a restarted container may take to become healthy; default 60 s, plus start period and interval of its healthcheck.
     pub timeout: Option<Duration>,
     /// How long a container without a healthcheck must run to count as good; default 10 s.
     pub stable: Option<Duration>,

@@ -286,7 +286,7 @@ struct OnChange {
     /// Run this command in the service's container: a list of words, no shell.
     #[schemars(length(min = 1))]
     exec: Option<Vec<String>>,
-    /// How long a restarted container may take to become healthy; default `60s` and its start period.
+    /// How long a restarted container may take to become healthy; default `60s`, plus start period and interval of its healthcheck.
     timeout: Option<Duration>,
     /// How long a container without a healthcheck must run to count as good; default `10s`.
     stable: Option<Duration>,
