@@ -46,6 +46,14 @@ struct Ours {
     start: Option<Time>,
 }
 
+/// What is under way in one project at one moment.
+pub struct Now {
+    /// What we are doing to containers.
+    pub operations: HashMap<ContainerId, Operation>,
+    /// What has come back, oldest first.
+    pub results: Vec<StepResult>,
+}
+
 /// Asks for another pass.
 pub type Wake = Arc<dyn Fn() + Send + Sync>;
 
@@ -55,20 +63,19 @@ impl Background {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What we are doing to a container.
-    pub fn operation(&self, container: &ContainerId) -> Option<Operation> {
-        self.lock().operations.get(container).copied()
-    }
-
     /// True while anything is under way.
     pub fn is_busy(&self) -> bool {
         let state = self.lock();
         !state.operations.is_empty() || !state.probing.is_empty()
     }
 
-    /// What has come back and is not forgotten yet, oldest first.
-    pub fn results(&self) -> Vec<StepResult> {
-        self.lock().results.clone()
+    /// What is under way now, and what has come back and is not forgotten yet: of one moment.
+    pub fn now(&self) -> Now {
+        let state = self.lock();
+        Now {
+            operations: state.operations.clone(),
+            results: state.results.clone(),
+        }
     }
 
     /// Forgets the oldest of them.

@@ -296,6 +296,9 @@ impl Project {
         let now = Instant::now();
         self.take_hints(now);
         let due = self.due(now);
+        // Before containers are looked at: one that seems to run while nothing is being done to it does run, or a stop that has
+        // ended since would be taken for one that never happened.
+        let background = self.background.now();
         // A verdict on a restart must not come from what was seen before an event that never arrived.
         for (id, it) in &self.memory.containers {
             if it.intent.is_some() {
@@ -418,13 +421,13 @@ impl Project {
         let engine_now = Time(clock.realtime);
         observed.boot = clock.boottime;
         let volumes = self.link.as_ref().map(|l| &l.volumes);
-        observed.results = self.background.results();
+        observed.results = background.results;
         observed.containers = containers
             .iter()
             .map(|it| observe::container(it, volumes))
             .collect();
         for it in &mut observed.containers {
-            it.operation = self.background.operation(&it.id);
+            it.operation = background.operations.get(&it.id).copied();
             it.probing = self.background.is_probing(&it.id);
             it.probed = self.background.probed(&it.id, it.started_at);
             it.touched = self.touched.get(&it.id).copied();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use locket_core::{ContainerId, Operation, Probed, StepResult, Time};
+use locket_core::{ContainerId, Probed, StepResult, Time};
 use locket_crds::api::ConditionKind;
 use locket_engine::Status;
 use locket_engine::fake::{App, AppView, Fault, Verdict};
@@ -241,7 +241,7 @@ async fn echoes_are_told_by_what_they_say() {
     assert!(!ours(Action::Stop, at(100)));
     let run = world.container("api").await.state.started_at.map(Time);
     hands(at(90)).stop(id.clone(), None, Duration::from_secs(10));
-    while background.operation(&id).is_some() {
+    while background.now().operations.contains_key(&id) {
         sleep(Duration::from_millis(1)).await;
     }
     let now = world.container("api").await.state;
@@ -250,11 +250,11 @@ async fn echoes_are_told_by_what_they_say() {
         Status::Running,
         "another run than the one that was judged is left alone"
     );
-    assert!(background.results().is_empty());
+    assert!(background.now().results.is_empty());
     hands(at(100)).stop(id.clone(), run, Duration::from_secs(10));
     assert!(ours(Action::Kill, at(100)) && ours(Action::Stop, at(105)));
     assert!(!ours(Action::Stop, at(99)) && !ours(Action::Create, at(100)));
-    while background.operation(&id) == Some(Operation::Stopping) {
+    while background.now().operations.contains_key(&id) {
         sleep(Duration::from_millis(1)).await;
     }
     assert!(ours(Action::Stop, at(101)) && !ours(Action::Stop, at(110)));
@@ -265,10 +265,10 @@ async fn echoes_are_told_by_what_they_say() {
         "a stop after our start is somebody else's"
     );
     assert!(ours(Action::Stop, at(100)), "a late echo");
-    while background.operation(&id).is_some() {
+    while background.now().operations.contains_key(&id) {
         sleep(Duration::from_millis(1)).await;
     }
-    let all = background.results();
+    let all = background.now().results;
     assert!(
         matches!(all.as_slice(), [StepResult::Stopped { .. }]),
         "{all:?}"
