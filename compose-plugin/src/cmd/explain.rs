@@ -110,14 +110,7 @@ fn text(it: &Explain) -> String {
         out.push("nothing was done to it yet".to_owned());
     } else {
         out.push(table(
-            &[
-                "TIME",
-                "ACTION",
-                "CONTAINER",
-                "GENERATION",
-                "RESULT",
-                "CAUSE",
-            ],
+            &["TIME", "ACTION", "CONTAINER", "CONTENT", "RESULT", "CAUSE"],
             &it.history.iter().map(act).collect::<Vec<_>>(),
         ));
     }

@@ -16,7 +16,7 @@ const LOCKET_YAML: &str = include_str!("../../../docs/reference/locket-yaml.md")
 const TROUBLESHOOTING: &str = include_str!("../../../docs/guides/troubleshooting.md");
 
 /// Words that are in no list: those of the report (`report.rs`), of the view and of the API (`view.rs`, `access.rs`).
-const OTHERS: [&str; 26] = [
+const OTHERS: [&str; 28] = [
     "AsExpected",
     "ByUser",
     "ForeignAnchor",
@@ -28,6 +28,8 @@ const OTHERS: [&str; 26] = [
     "Invalid",
     "LeftAlone",
     "NoGeneration",
+    "NotPublished",
+    "NotStarted",
     "NotGranted",
     "NotHealthy",
     "Published",
