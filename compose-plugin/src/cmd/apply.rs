@@ -46,7 +46,7 @@ pub async fn run(args: ApplyArgs, cx: &Context) -> Result<ExitCode> {
         mode: ApplyMode::Act,
     };
     let at_most = patience(spec_grace);
-    let interrupted = signals::ending()?;
+    let interrupted = signals::ending(&cx.env)?;
     let end = {
         let steps = cx.term.steps();
         let work = access.apply(&project, request, args.timeout, |progress| match progress {

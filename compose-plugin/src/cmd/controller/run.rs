@@ -52,7 +52,7 @@ enum Format {
 pub async fn run(args: RunArgs, cx: &Context) -> Result<ExitCode> {
     heap::give_back_large_blocks();
     log(args.log_format, &args.log_level, cx)?;
-    let stop = signals::ending()?;
+    let stop = signals::ending(&cx.env)?;
     let host = cx.host().await?;
     // Inside of its container the controller is the first process.
     let elsewhere = std::process::id() != 1;
