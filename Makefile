@@ -81,7 +81,7 @@ unit: ## Tests of every room
 	@$(WITH_ENV) $(if $(NEXTEST),cargo nextest run --locked --workspace -E 'not ($(SCENARIOS))',cargo test --locked --workspace --exclude locket-e2e && cargo test --locked -p locket-e2e --lib --bins --test arrows --test fake --test fire)
 
 quick-unit:
-	@$(WITH_ENV) $(if $(NEXTEST),cargo nextest run --locked --workspace -E 'not ($(SCENARIOS) | $(SERVERS))',cargo test --locked --workspace --lib --bins && cargo test --locked -p locket-e2e --test fake)
+	@$(WITH_ENV) $(if $(NEXTEST),cargo nextest run --locked --workspace -E 'not ($(SCENARIOS) | $(SERVERS) | binary(fire))',cargo test --locked --workspace --lib --bins && cargo test --locked -p locket-e2e --test fake)
 
 doc: ## Doctests
 	@cargo test --locked --workspace --doc -q

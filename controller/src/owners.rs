@@ -301,8 +301,8 @@ mod tests {
         )
     }
 
-    #[tokio::test]
-    async fn a_lookup_that_was_killed_leaves_nothing_for_long() {
+    /// An engine with an image `app`, and the image's id.
+    async fn with_app() -> (Fake, Engine, String) {
         let fake = Fake::new();
         let passwd = [("/etc/passwd".to_owned(), b"app:x:7:8:::\n".to_vec())];
         let image = FakeImage {
@@ -312,6 +312,12 @@ mod tests {
         fake.add_image("app", image);
         let engine = fake.connect().await.unwrap();
         let id = engine.image("app").await.unwrap().unwrap().id;
+        (fake, engine, id)
+    }
+
+    #[tokio::test]
+    async fn a_lookup_that_was_killed_leaves_nothing_for_long() {
+        let (_fake, engine, id) = with_app().await;
         let owners = Owners::default();
         let file = FileMode {
             uid: Some(Owner::Name("app".into())),
@@ -335,15 +341,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_is_slower_than_another_who_reads_the_same_reads_again() {
-        let fake = Fake::new();
-        let passwd = [("/etc/passwd".to_owned(), b"app:x:7:8:::\n".to_vec())];
-        let image = FakeImage {
-            files: passwd.into(),
-            ..FakeImage::default()
-        };
-        fake.add_image("app", image);
-        let engine = fake.connect().await.unwrap();
-        let id = engine.image("app").await.unwrap().unwrap().id;
+        let (fake, engine, id) = with_app().await;
         let second = Duration::from_secs(1);
         fake.faults().on("passwd", Fault::Delay(second), 1);
         let reads = read(&engine, &id, "app".to_owned());

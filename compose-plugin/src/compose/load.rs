@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use locket_crds::compose::{ModelInput, TemplateFile, check_sources, compile, referenced_files};
-use locket_crds::diag::{Diagnostic, SourceMap};
+use locket_crds::diag::{Code, Diagnostic, SourceMap};
 use locket_crds::id::ServiceName;
 use locket_crds::item::Item;
 use locket_crds::resolve::resolve;
@@ -172,7 +172,10 @@ pub async fn load(docker: &Docker, request: &Request<'_>) -> Result<Loaded> {
     if let Some(spec) = &spec {
         let (found, more) = resolve(spec);
         items = found;
-        diagnostics.extend(more);
+        // A service of a profile that was not read may use it.
+        let all = matches!(request.profiles, Profiles::All);
+        let counts = |it: &Diagnostic| all || it.code != Code::UnusedSecret;
+        diagnostics.extend(more.into_iter().filter(counts));
         diagnostics.extend(super::overlap::overlaps(spec));
         diagnostics.sort_by(|a, b| (&a.place.origin, a.code).cmp(&(&b.place.origin, b.code)));
     }

@@ -8,7 +8,7 @@ use locket_controller::access::Access;
 use locket_controller::own::anchor::Volumes;
 use locket_crds::api::{Applied, ApplyMode, ApplyRequest, Progress};
 use locket_crds::config::Timeouts;
-use locket_crds::diag::{Code, Diagnostic, one_line};
+use locket_crds::diag::one_line;
 use locket_crds::id::ProjectName;
 use locket_crds::spec::{ProjectSpec, Via};
 
@@ -47,9 +47,7 @@ pub async fn run(
     if let Some(e) = refusal(&sufficient(spec, &loaded.extras), left_out.as_deref()) {
         return Err(e);
     }
-    // A service of a profile that is not asked for may use it: that is `check`'s to say, which sees all profiles.
-    let is_known = |it: &&Diagnostic| !it.is_error() && it.code != Code::UnusedSecret;
-    for it in loaded.diagnostics.iter().filter(is_known) {
+    for it in loaded.diagnostics.iter().filter(|it| !it.is_error()) {
         lines.warning(&one_line(it));
     }
     let project = spec.project.clone();

@@ -281,6 +281,11 @@ fn verdict(
     let until = since.after(limit);
     let touched = container.touched.is_some_and(|t| t >= since);
     let again = container.started_at != Some(since);
+    // Never for longer than that: the clock may have been set back meanwhile.
+    let unheard = container
+        .finished_at
+        .map(|f| f.after(HEARSAY))
+        .filter(|at| pass.now < *at && at.since(pass.now) <= HEARSAY);
     match container.state {
         ContainerState::Running if again && touched => Verdict::Theirs,
         ContainerState::Running if has_check => match container.health {
@@ -296,17 +301,10 @@ fn verdict(
         ContainerState::Running if pass.now >= until => Verdict::Good("running"),
         ContainerState::Running => Verdict::Wait(until, "waiting whether it stays up"),
         ContainerState::Exited | ContainerState::Dead if touched => Verdict::Theirs,
-        ContainerState::Exited | ContainerState::Dead
-            if container
-                .finished_at
-                .is_some_and(|f| pass.now < f.after(HEARSAY)) =>
-        {
-            let at = container.finished_at.unwrap_or_default().after(HEARSAY);
-            Verdict::Wait(at, "it has ended; somebody may have stopped it")
-        }
-        ContainerState::Exited | ContainerState::Dead => {
-            Verdict::Bad(format!("exited with code {}", container.exit_code))
-        }
+        ContainerState::Exited | ContainerState::Dead => match unheard {
+            Some(at) => Verdict::Wait(at, "it has ended; somebody may have stopped it"),
+            None => Verdict::Bad(format!("exited with code {}", container.exit_code)),
+        },
         ContainerState::Restarting if has_check && pass.now < until => {
             Verdict::Wait(until, "waiting for healthy")
         }

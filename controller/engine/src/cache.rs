@@ -75,15 +75,10 @@ impl InspectCache {
     /// Drops what an event puts in doubt.
     pub fn observe(&self, event: &Event) {
         match event {
-            Event::Init => {
+            Event::Init | Event::Lost => {
                 let mut entries = self.lock();
                 entries.by_id.clear();
-                entries.is_deaf = false;
-            }
-            Event::Lost => {
-                let mut entries = self.lock();
-                entries.by_id.clear();
-                entries.is_deaf = true;
+                entries.is_deaf = *event == Event::Lost;
             }
             Event::Container(event) => self.forget(&event.id),
             Event::InitApply(_) | Event::InitDone | Event::Volume(_) => {}

@@ -24,40 +24,6 @@ impl Failpoints {
         }
     }
 
-    /// Ends this process at the point that `LOCKET_FAILPOINT` names, the `n`th time that it is reached (`NAME#n`; `#1` may be left
-    /// out), and writes the name of each point that is reached into the file that `LOCKET_FAILPOINT_LOG` names.
-    #[cfg(feature = "failpoints")]
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "for tests: what they want is in the environment, and what they get is a file"
-    )]
-    pub fn from_env() -> Self {
-        use std::io::Write as _;
-        use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-
-        let wanted = std::env::var("LOCKET_FAILPOINT").unwrap_or_default();
-        let (name, nth) = match wanted.split_once('#') {
-            Some((name, n)) => (name.to_owned(), n.parse().unwrap_or(1)),
-            None => (wanted, 1),
-        };
-        let log = std::env::var_os("LOCKET_FAILPOINT_LOG");
-        let reached = AtomicU32::new(0);
-        Self::new(move |point| {
-            if let Some(path) = &log {
-                let file = std::fs::File::options()
-                    .append(true)
-                    .create(true)
-                    .open(path);
-                // A line in one write, so that two tasks do not mix theirs.
-                let _ = file.and_then(|mut it| it.write_all(format!("{point}\n").as_bytes()));
-            }
-            if point == name && reached.fetch_add(1, Relaxed) + 1 == nth {
-                std::process::abort();
-            }
-            false
-        })
-    }
-
     /// Around something with effects elsewhere. `what` is `stop container 4f2a…`: its first two words are the point's name.
     #[cfg(feature = "failpoints")]
     pub fn around<T>(&self, what: &str, does: impl Future<Output = T>) -> impl Future<Output = T> {

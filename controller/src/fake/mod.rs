@@ -56,8 +56,9 @@ pub struct World {
 }
 
 /// A second controller.
-#[allow(dead_code, reason = "it is held")]
-pub struct Another(Someone);
+pub struct Another {
+    _runs: Someone,
+}
 
 /// Who looks after projects, as a process: it is killed when it is dropped.
 struct Someone {
@@ -175,7 +176,9 @@ impl World {
 
     /// Somebody starts another one beside it; it lives as long as what this returns.
     pub async fn another_controller(&self) -> Another {
-        Another(self.open(Role::Controller).await)
+        Another {
+            _runs: self.open(Role::Controller).await,
+        }
     }
 
     /// The controller is killed.

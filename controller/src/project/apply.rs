@@ -49,12 +49,8 @@ impl Project {
         }
         look.planned.now = steps;
         self.background.forget_results(results);
-        let refused = look.failed.iter().any(|(service, _)| {
-            service
-                .as_ref()
-                .is_some_and(|s| self.refused.contains_key(s))
-        });
-        if (!durable || refused)
+        // What was refused has been noted since the plan was made.
+        if (!durable || self.memory != look.planned.memory)
             && let Some(link) = &self.link
         {
             link.write_memory(&self.memory, true).await?;

@@ -413,6 +413,25 @@ fn the_order_stops_at_a_bad_value() {
 }
 
 #[test]
+fn a_clock_that_is_set_back_does_not_put_a_verdict_off() {
+    let mut w = World::new();
+    w.service("api", Auto, &["a"]).settled();
+    w.bad.insert((name("api"), 2));
+    w.set("a", 2);
+    while w.container("api-1").state != ContainerState::Exited
+        || w.container("api-1").exit_code == 0
+    {
+        let planned = w.plan();
+        w.apply(planned);
+        w.pass_time(ms(500)).live();
+    }
+    w.step_back(secs(600));
+    let planned = w.plan();
+    w.apply(planned);
+    assert_eq!(w.current("api"), 1, "the last good content is put back");
+}
+
+#[test]
 fn the_first_check_of_a_slow_healthcheck_is_waited_for() {
     let mut w = World::new();
     w.service("api", Auto, &["a"]).healthcheck("api").settled();
