@@ -14,8 +14,10 @@ mod canary;
 mod command;
 mod container;
 mod controller;
+mod crash;
 mod project;
 mod recorder;
+mod tap;
 mod wait;
 
 pub use bao::Bao;
@@ -23,6 +25,7 @@ pub use canary::{Canaries, Hit};
 pub use command::{Output, Run};
 pub use container::Container;
 pub use controller::Controller;
+pub use crash::Crash;
 pub use project::Project;
 pub use recorder::Recorder;
 pub use wait::{eventually, holds};

@@ -13,6 +13,7 @@ use crate::canary::Canaries;
 use crate::command::{Output, Run, Transcript};
 use crate::container::Container;
 use crate::controller::Controller;
+use crate::crash::Crash;
 use crate::recorder::Recorder;
 use crate::wait::eventually;
 
@@ -199,11 +200,26 @@ impl Project {
 
     /// A controller on this machine, once it answers.
     pub fn controller(&self, args: &[&str]) -> Controller {
-        let it = Controller::start(self.root.path(), args, &self.environment());
+        self.controller_in(args, &self.environment())
+    }
+
+    /// The same, with whose crash in mind: it asks the engine through that socket.
+    pub fn controller_through(&self, crash: &Crash) -> Controller {
+        let host = ("DOCKER_HOST".to_owned(), crash.host());
+        self.controller_in(&[], &[&self.environment()[..], &[host]].concat())
+    }
+
+    fn controller_in(&self, args: &[&str], environment: &[(String, String)]) -> Controller {
+        let it = Controller::start(self.root.path(), args, environment);
         eventually(20, "the controller answers", || {
             (self.locket(&["controller", "status"]).any().code == 0).then_some(())
         });
         it
+    }
+
+    /// A socket to the engine for a program that is to be killed.
+    pub fn crash(&self) -> Crash {
+        Crash::start(self.root.path())
     }
 
     /// The containers of a service, sorted by name, stopped ones too.

@@ -18,6 +18,7 @@ mod scenarios {
     mod binary;
     mod compose;
     mod controller;
+    mod crash;
     mod generate;
     mod interrupt;
     mod reach;
