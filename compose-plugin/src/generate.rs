@@ -32,8 +32,8 @@ pub const SHIM: &str = "shim/docker-init";
 pub const GATE: &str = "locket";
 /// `provider.type` of a gate.
 pub const PROVIDER: &str = "locket";
-/// Options of a service's tmpfs volume.
-pub const TMPFS: &str = "size=64m,mode=0755,nosuid,nodev,noexec";
+
+pub use locket_controller::own::anchor::TMPFS;
 
 /// The key in the model of a service's volume.
 pub fn volume_of(service: &str) -> String {

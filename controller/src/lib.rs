@@ -15,6 +15,7 @@ mod compose_env;
 pub mod fake;
 mod host;
 mod inbox;
+pub mod leftovers;
 mod link;
 mod observe;
 pub mod own;

@@ -3,15 +3,29 @@
 use std::collections::HashMap;
 
 use locket_crds::spec::{ComposeService, FileMode, Owner};
-use locket_engine::{CreateContainer, Engine};
+use locket_engine::{Container, CreateContainer, Engine, Status};
 use tokio::sync::Mutex;
 
 /// What a container would run that is only read.
 const NEVER_STARTED: [&str; 1] = ["/locket-never-started"];
+/// Its role, as its label says.
+pub(crate) const ROLE: &str = "accounts";
 /// Largest `/etc/passwd` or `/etc/group` that is read, bytes.
 const MAX: usize = 256 * 1024;
 /// So often it is read if others are in the way.
 const TRIES: u32 = 5;
+
+/// Whether somebody was interrupted while reading an image: a container of the name, the image and the command that such a one
+/// has, and never started.
+pub(crate) fn is_left_behind(it: &Container) -> bool {
+    it.name == name(&it.image_id) && it.cmd == NEVER_STARTED && it.state.status == Status::Created
+}
+
+/// Name of the container through which an image is read.
+fn name(image: &str) -> String {
+    let digest = image.trim_start_matches("sha256:");
+    format!("locket-accounts-{}", digest.get(..12).unwrap_or(digest))
+}
 
 /// Why an owner is unknown.
 #[derive(Debug, thiserror::Error)]
@@ -240,14 +254,13 @@ async fn read_once(
     engine: &Engine,
     image: &str,
 ) -> Result<Option<(Vec<u8>, Vec<u8>)>, locket_engine::Error> {
-    let digest = image.trim_start_matches("sha256:");
-    let name = format!("locket-accounts-{}", digest.get(..12).unwrap_or(digest));
+    let name = name(image);
     let spec = CreateContainer {
         name: name.clone(),
         image: image.to_owned(),
         // An image without a command cannot be created without one; it is never run.
         cmd: Some(NEVER_STARTED.map(str::to_owned).to_vec()),
-        labels: [(crate::own::ROLE.to_owned(), "accounts".to_owned())].into(),
+        labels: [(crate::own::ROLE.to_owned(), ROLE.to_owned())].into(),
         network_mode: Some("none".to_owned()),
         ..CreateContainer::default()
     };

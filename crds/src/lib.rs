@@ -11,6 +11,7 @@ pub mod api;
 pub mod compose;
 pub mod config;
 pub mod diag;
+pub mod doctor;
 pub mod id;
 pub mod item;
 pub mod labels;

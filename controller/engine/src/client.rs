@@ -44,7 +44,7 @@ pub struct EngineVersion {
 }
 
 /// What the engine says about its machine.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EngineInfo {
     /// Identifies the engine across restarts.
     pub id: String,
@@ -52,6 +52,8 @@ pub struct EngineInfo {
     pub name: String,
     /// The engine runs as an ordinary user.
     pub rootless: bool,
+    /// Root in a container is another user on the machine (`userns-remap`).
+    pub remaps_users: bool,
     /// `linux`.
     pub os_type: String,
     /// In the kernel's words: `x86_64`, `aarch64`.
@@ -62,6 +64,18 @@ pub struct EngineInfo {
     pub live_restore: bool,
     /// The engine's clock when it answered.
     pub system_time: Option<crate::Time>,
+    /// The kernel's release: `6.8.0-31-generic`.
+    pub kernel: String,
+    /// `Debian GNU/Linux 12 (bookworm)`, `Docker Desktop`.
+    pub operating_system: String,
+    /// What keeps images and containers: `overlay2`, `overlayfs`.
+    pub storage_driver: String,
+    /// Where the output of containers goes, unless they say otherwise: `json-file`, `none`.
+    pub log_driver: String,
+    /// The program for `init: true`, by name or path; empty if it is not told.
+    pub init_program: String,
+    /// The engine has run that program and read its version.
+    pub init_answers: bool,
 }
 
 impl Engine {
@@ -138,13 +152,14 @@ impl Engine {
         let info = self
             .call("ask the engine about itself", self.docker.info())
             .await?;
-        let rootless = info.security_options.unwrap_or_default();
+        let security = info.security_options.unwrap_or_default();
+        let has = |name: &str| security.iter().any(|option| option.contains(name));
+        let init = info.init_commit.and_then(|it| it.id).unwrap_or_default();
         Ok(EngineInfo {
             id: info.id.unwrap_or_default(),
             name: info.name.unwrap_or_default(),
-            rootless: rootless
-                .iter()
-                .any(|option| option.contains("name=rootless")),
+            rootless: has("name=rootless"),
+            remaps_users: has("name=userns"),
             os_type: info.os_type.unwrap_or_default(),
             arch: info.architecture.unwrap_or_default(),
             docker_root_dir: info.docker_root_dir.unwrap_or_default(),
@@ -153,6 +168,12 @@ impl Engine {
                 .system_time
                 .as_deref()
                 .and_then(crate::time::parse_rfc3339),
+            kernel: info.kernel_version.unwrap_or_default(),
+            operating_system: info.operating_system.unwrap_or_default(),
+            storage_driver: info.driver.unwrap_or_default(),
+            log_driver: info.logging_driver.unwrap_or_default(),
+            init_program: info.init_binary.unwrap_or_default(),
+            init_answers: !matches!(init.as_str(), "" | "N/A"),
         })
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bollard::query_parameters::{CreateImageOptions, RemoveImageOptions};
+use bollard::query_parameters::{CreateImageOptions, ListImagesOptions, RemoveImageOptions};
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use serde::Deserialize;
@@ -51,6 +51,20 @@ impl Engine {
             self.http.get::<Inspected>(&path, &what).await
         });
         Ok(found(said.await)?.map(Image::from))
+    }
+
+    /// Ids and names (`name:tag`, each) of the images that have a tag of this name, sorted by id.
+    pub async fn images(&self, name: &str) -> Result<Vec<(String, Vec<String>)>> {
+        let filters = [("reference".to_owned(), vec![name.to_owned()])];
+        let options = ListImagesOptions {
+            filters: Some(filters.into()),
+            ..ListImagesOptions::default()
+        };
+        let list = self.docker.list_images(Some(options));
+        let list = self.call(format!("list images {name}"), list).await?;
+        let mut images: Vec<_> = list.into_iter().map(|it| (it.id, it.repo_tags)).collect();
+        images.sort();
+        Ok(images)
     }
 
     /// Makes an image of one layer from a tar archive, under `tag` (`name:tag`), and returns its

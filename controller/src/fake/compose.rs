@@ -42,11 +42,7 @@ impl World {
     /// Makes the volumes that are not there.
     pub async fn volumes(&self) {
         let none = BTreeMap::new();
-        let tmpfs: BTreeMap<String, String> = [
-            ("type".into(), "tmpfs".into()),
-            ("device".into(), "tmpfs".into()),
-        ]
-        .into();
+        let tmpfs = crate::own::anchor::tmpfs_options();
         let own = ("locket".to_owned(), &none);
         let spec = self.spec();
         let services = spec.services.keys();

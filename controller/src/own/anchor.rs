@@ -14,6 +14,8 @@ use crate::Host;
 pub const COMPOSE_PROJECT: &str = "com.docker.compose.project";
 /// Compose's label with a volume's key in the model.
 const COMPOSE_VOLUME: &str = "com.docker.compose.volume";
+/// Options of a service's tmpfs volume. Frozen: with others compose would want to make every such volume anew.
+pub const TMPFS: &str = "size=64m,mode=0755,nosuid,nodev,noexec";
 /// Key of the project volume in the generated file; services' volumes are `locket-<service>`.
 const KEY: &str = "locket";
 /// The command that the anchor idles in.
@@ -89,6 +91,25 @@ impl Volumes {
         })
     }
 
+    /// Services' volumes whose project volume is gone: nothing is remembered about them, and without a user they hold nothing.
+    pub(crate) fn orphans(all: &[Volume]) -> Vec<(ProjectName, String)> {
+        let of = |volume: &Volume| volume.labels.get(COMPOSE_PROJECT).cloned();
+        let has_project = |project: &str| {
+            let all = all.iter().filter(|it| of(it).as_deref() == Some(project));
+            let all: Vec<Volume> = all.cloned().collect();
+            Self::among(&project.into(), &all).is_some()
+        };
+        let mut out = Vec::new();
+        for volume in all.iter().filter(|it| it.options == tmpfs_options()) {
+            let key = volume.labels.get(COMPOSE_VOLUME);
+            let is_service = key.is_some_and(|key| key.starts_with("locket-"));
+            if let Some(project) = of(volume).filter(|it| is_service && !has_project(it)) {
+                out.push((project.into(), volume.name.clone()));
+            }
+        }
+        out
+    }
+
     /// Target and volume of everything that an anchor mounts for the project.
     fn targets(&self) -> BTreeMap<String, String> {
         let services = self
@@ -99,6 +120,13 @@ impl Volumes {
             .chain([("/p".to_owned(), self.project_volume.clone())])
             .collect()
     }
+}
+
+/// The options of a service's volume, as `generate` writes them.
+pub(crate) fn tmpfs_options() -> BTreeMap<String, String> {
+    [("type", "tmpfs"), ("device", "tmpfs"), ("o", TMPFS)]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into()
 }
 
 /// An anchor of ours.

@@ -125,6 +125,11 @@ impl Binary {
         })
     }
 
+    /// The architecture that it is for, in Docker's words: `amd64`, `arm64`.
+    pub fn arch(&self) -> &'static str {
+        self.arch
+    }
+
     /// The program itself; the shim is this same program.
     ///
     /// # Errors

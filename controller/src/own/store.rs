@@ -2,7 +2,7 @@
 //!
 //! It is started when somebody needs it and ends itself some seconds after the last session.
 
-use locket_engine::{ExecSpec, ExecStream, RestartPolicy};
+use locket_engine::{Container, ExecSpec, ExecStream, RestartPolicy};
 
 use super::anchor::COMPOSE_PROJECT;
 use super::image::PROGRAM;
@@ -52,10 +52,36 @@ pub async fn open(host: &Host) -> Result<ExecStream, Error> {
     ))
 }
 
+/// Name of the container that runs the program of this layer, without a key of its own.
+fn name(layer: &str) -> String {
+    let digest = layer.trim_start_matches("sha256:");
+    format!("{NAME}{}", digest.get(..12).unwrap_or(digest))
+}
+
+/// Whether this is a store's container of some version, and of which layer: the name says which program is in it, its image has
+/// just that, and it does what ours does.
+///
+/// # Errors
+/// When the engine does not answer.
+pub(crate) async fn layer_of(host: &Host, it: &Container) -> Result<Option<String>, Error> {
+    let image = host.engine.image(&it.image_id).await?;
+    let layers = image.map(|it| it.layers).unwrap_or_default();
+    let [layer] = layers.as_slice() else {
+        return Ok(None);
+    };
+    let own = name(layer);
+    let is_named = it.name == own || it.name.strip_suffix("-key") == Some(own.as_str());
+    let mounts = it.mounts.iter().all(|m| {
+        let place = (m.source.as_str(), m.target.as_str());
+        m.kind == "volume" && matches!(place, (VOLUME, "/s") | (KEY_VOLUME, "/k"))
+    });
+    let does = it.entrypoint == [PROGRAM] && it.cmd == [COMMAND] && it.network_mode == "none";
+    Ok((is_named && does && mounts && !it.mounts.is_empty()).then(|| layer.clone()))
+}
+
 async fn running(host: &Host) -> Result<String, Error> {
     let engine = &host.engine;
-    let digest = host.binary.layer().trim_start_matches("sha256:");
-    let mut name = format!("{NAME}{}", digest.get(..12).unwrap_or(digest));
+    let mut name = name(host.binary.layer());
     let mut mounts = vec![mount(VOLUME, "/s")];
     let key = engine.volume(KEY_VOLUME).await?;
     // One of compose's is some project's: it must not bring a key along for the secrets of all.

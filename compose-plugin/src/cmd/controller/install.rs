@@ -303,14 +303,10 @@ mod tests {
 
     fn info(rootless: bool) -> EngineInfo {
         EngineInfo {
-            id: String::new(),
-            name: String::new(),
             rootless,
             os_type: "linux".into(),
             arch: "x86_64".into(),
-            docker_root_dir: String::new(),
-            live_restore: false,
-            system_time: None,
+            ..EngineInfo::default()
         }
     }
 

@@ -222,6 +222,7 @@ async fn route(
         }
 
         (&Method::POST, ["images", "create"]) => import(shared, &query, request).await,
+        (&Method::GET, ["images", "json"]) => Ok(document(200, &images(shared, &query))),
         (&Method::GET, ["images", name @ .., "json"]) => image(shared, &name.join("/")),
         (&Method::DELETE, ["images", name @ ..]) => remove_image(shared, &name.join("/")),
         _ => Err(Refusal(404, "page not found".to_owned())),
@@ -450,6 +451,25 @@ fn change(image: &mut FakeImage, line: &str) -> Option<()> {
         _ => return None,
     }
     Some(())
+}
+
+fn images(shared: &Shared, query: &Query) -> Value {
+    let world = shared.world();
+    let wanted = query.filter("reference");
+    let named = |tag: &String| {
+        let name = tag.rsplit_once(':').map_or(tag.as_str(), |(name, _)| name);
+        wanted.iter().any(|it| it == name)
+    };
+    let selected = world.images.values();
+    let selected = selected.filter(|i| wanted.is_empty() || i.tags.iter().any(named));
+    selected
+        .map(|i| {
+            json!({
+                "Id": i.id, "RepoTags": i.tags, "ParentId": "", "RepoDigests": [], "Created": 0,
+                "Size": 0, "SharedSize": -1, "Labels": {}, "Containers": -1,
+            })
+        })
+        .collect()
 }
 
 fn image(shared: &Shared, name: &str) -> Result<Answer, Refusal> {
