@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::cmd::{
-    apply, check, controller, events, explain, generate, init, pause, plan, refresh, schema,
-    secret, status, trust, up, wait,
+    apply, check, controller, doctor, events, explain, generate, init, pause, plan, refresh,
+    schema, secret, status, trust, up, wait,
 };
 use crate::context::{Context, Surroundings};
 use crate::endpoint::GlobalFlags;
@@ -64,6 +64,8 @@ enum Command {
     Trust(trust::TrustArgs),
     /// Run, install and look at the controller
     Controller(controller::ControllerArgs),
+    /// Look at everything that locket depends on, and tell what is wrong and its cure
+    Doctor(doctor::DoctorArgs),
     /// Print the JSON Schema of x-locket, or of locket.yaml
     Schema(schema::SchemaArgs),
 }
@@ -148,6 +150,7 @@ async fn run(command: Command, cx: &Context) -> Result<ExitCode> {
         Command::Resume(args) => pause::run(args, false, cx).await,
         Command::Trust(args) => trust::run(args, cx).await,
         Command::Controller(args) => controller::run(args, cx).await,
+        Command::Doctor(args) => doctor::run(args, cx).await,
         Command::Schema(args) => schema::run(args, cx).await,
     }
 }

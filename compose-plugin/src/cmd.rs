@@ -4,6 +4,7 @@
 pub mod apply;
 pub mod check;
 pub mod controller;
+pub mod doctor;
 pub mod events;
 pub mod explain;
 pub mod generate;

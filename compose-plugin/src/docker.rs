@@ -177,11 +177,11 @@ impl Docker {
         }
     }
 
-    /// Refuses a compose that is too old to know providers, or that is not there.
+    /// Refuses a compose that is too old to know providers, or that is not there; answers its version.
     ///
     /// # Errors
     /// The user's problem, in one line.
-    pub async fn require_compose(&self) -> Result<()> {
+    pub async fn require_compose(&self) -> Result<String> {
         let output = self.output(["compose", "version", "--short"]).await?;
         let text = output.text().unwrap_or_default().trim().to_owned();
         let (major, minor) = MIN_COMPOSE;
@@ -197,7 +197,7 @@ impl Docker {
                 "Docker Compose {text} does not know provider services; {major}.{minor} or newer is needed"
             ))),
             // A development build may call itself anything.
-            _ => Ok(()),
+            _ => Ok(text),
         }
     }
 

@@ -188,8 +188,27 @@ pub fn choose(flags: &GlobalFlags, env: &BTreeMap<String, String>) -> Result<End
     Ok(Endpoint::DialStdio { command })
 }
 
+/// The context that would count if `DOCKER_HOST` did not: its name and its engine; `None` where both mean the same engine.
+pub fn overridden(flags: &GlobalFlags, env: &BTreeMap<String, String>) -> Option<(String, String)> {
+    if flags.context.is_some() || flags.host.is_some() {
+        return None;
+    }
+    let set = |name: &str| env.get(name).filter(|v| !v.is_empty()).cloned();
+    let host = set("DOCKER_HOST")?;
+    let config = config_dir(flags, env);
+    let name = match set("DOCKER_CONTEXT") {
+        Some(name) => name,
+        None => current_context(&config).ok()??,
+    };
+    if name == "default" {
+        return None;
+    }
+    let there = host_of(&config, &name).ok()?;
+    (there != host).then_some((name, there))
+}
+
 /// `--config`, `DOCKER_CONFIG`, or `~/.docker`.
-fn config_dir(flags: &GlobalFlags, env: &BTreeMap<String, String>) -> PathBuf {
+pub fn config_dir(flags: &GlobalFlags, env: &BTreeMap<String, String>) -> PathBuf {
     let set = |name: &str| env.get(name).filter(|v| !v.is_empty());
     match flags.config.as_ref().or_else(|| set("DOCKER_CONFIG")) {
         Some(dir) => PathBuf::from(dir),

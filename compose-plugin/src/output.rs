@@ -142,7 +142,8 @@ impl Term {
         }
     }
 
-    fn painted(&self, word: &str, code: &str) -> String {
+    /// A word in a colour (an SGR code), where colour is wanted.
+    pub fn painted(&self, word: &str, code: &str) -> String {
         if self.color {
             format!("\x1b[{code}m{word}\x1b[0m")
         } else {

@@ -19,6 +19,7 @@ mod scenarios {
     mod compose;
     mod controller;
     mod crash;
+    mod doctor;
     mod generate;
     mod interrupt;
     mod reach;

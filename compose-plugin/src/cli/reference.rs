@@ -28,6 +28,7 @@ Questions are asked on a terminal only; elsewhere a command that would ask says 
 
 - `generate --check` ends with 1 when something differs.
 - `wait` ends with 1 when the condition does not hold in time, `controller status` when no controller answers.
+- `doctor` ends with 1 when it finds an error, or `--fix` could not remove everything.
 - `up` ends with the exit code of `docker compose up`, `controller logs` with that of `docker logs`.
 
 ## For every command

@@ -1,6 +1,6 @@
 //! `docker locket controller`: the process that keeps containers in agreement.
 
-mod container;
+pub(super) mod container;
 mod install;
 mod run;
 
@@ -9,6 +9,8 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use locket_controller::client::Client;
 use locket_controller::own::controller::NAME;
+use locket_crds::api::Answerer;
+use locket_engine::Container;
 
 use crate::context::{Context, VERSION, engine_error, socket_path};
 use crate::error::{CommandError, Result};
@@ -81,15 +83,41 @@ async fn here(cx: &Context) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// What there is of a controller.
+pub(super) struct Standing {
+    /// Who answers, and where.
+    pub answers: Option<(Answerer, String)>,
+    /// What has the name of its container.
+    pub container: Option<Container>,
+}
+
 /// Asks it, over the way that every command takes: an answer is the truth.
-async fn status(cx: &Context) -> Result<ExitCode> {
+///
+/// # Errors
+/// The engine does not answer.
+pub(super) async fn standing(cx: &Context) -> Result<Standing> {
     let access = cx.any_controller().await?;
-    let Some((answerer, place)) = access.controller() else {
-        let container = cx.host().await?.engine.inspect(NAME).await;
-        if let Some(it) = container.map_err(engine_error)? {
+    let container = cx.host().await?.engine.inspect(NAME).await;
+    Ok(Standing {
+        answers: access
+            .controller()
+            .map(|(answerer, place)| (answerer.clone(), place.to_owned())),
+        container: container.map_err(engine_error)?,
+    })
+}
+
+/// What a container does, in the engine's word.
+pub(super) fn word(it: &Container) -> String {
+    format!("{:?}", it.state.status).to_lowercase()
+}
+
+async fn status(cx: &Context) -> Result<ExitCode> {
+    let standing = standing(cx).await?;
+    let Some((answerer, place)) = &standing.answers else {
+        if let Some(it) = &standing.container {
             let e = CommandError::user(format!(
                 "no controller answers: the container {NAME} is {}",
-                format!("{:?}", it.state.status).to_lowercase()
+                word(it)
             ));
             return Err(e.hint(format!("`docker start {NAME}` starts it, `docker locket controller logs` may say why it ended")));
         }

@@ -269,7 +269,7 @@ fn rootless(
 ///
 /// # Errors
 /// A source that contradicts the host configuration: no grant helps it.
-fn missing(
+pub(super) fn missing(
     config: &HostConfig,
     spec: &ProjectSpec,
     used: &BTreeSet<SecretRef>,
