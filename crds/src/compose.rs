@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 pub(crate) use catalogue::secret;
 pub(crate) use service::{path as service_path, secrets, variable as env_variable};
-pub(crate) use source::{KINDS, source};
+pub(crate) use source::{KINDS, credential, only, path, source};
 #[cfg(test)]
 pub(crate) use tests::keys;
 pub(crate) use values::{SIGNALS, Scope, defaults, on_change, source_name, template};

@@ -6,6 +6,7 @@
 //!   env: env                                  # without this, nobody reads the controller's environment
 //! defaults: { on_change: auto, settle: 2s, restart_every: 1m, refresh: 1m, backend_timeout: 10s, gate_timeout: 60s, quiet: 5s }
 //! limits: { value: 1MiB }
+//! listen: { address: "127.0.0.1:9480", metrics: true, hooks: { bao: { secret: { file: /etc/locket/hook } } } }
 //! grants:                                     # what the controller reads for whom
 //!   - project: shop                           # or "*"
 //!     references: ["bao:kv/shop/", "local:/smtp", "env:SHOP_*"]
@@ -14,14 +15,19 @@
 //! ```
 
 mod grant;
+mod listen;
 mod meaning;
+mod signature;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub use grant::{Allowed, Grant, MissingGrant, Pattern};
+pub use listen::{Hook, Listen, Metrics, Tls};
 pub(crate) use meaning::is_redefined;
 pub use meaning::{BUILT_IN, Contradiction, DefinedBy, Meaning};
+pub(crate) use signature::SCHEMES;
+pub use signature::{Encoding, Piece, Signature, Timestamp};
 
 use crate::compose::{defaults, source, source_name};
 use crate::diag::{Code, Diagnostic, Lines, Place};
@@ -44,6 +50,8 @@ pub struct HostConfig {
     pub limits: Limits,
     /// What the controller may read for whom.
     pub grants: Vec<Grant>,
+    /// Where the controller takes hints and shows metrics; `None`: nowhere.
+    pub listen: Option<Listen>,
 }
 
 /// How long locket itself waits; `backend_timeout`, `gate_timeout` and `quiet` of `defaults`.
@@ -81,7 +89,7 @@ impl Default for Limits {
     }
 }
 
-const KEYS: [&str; 4] = ["defaults", "grants", "limits", "sources"];
+const KEYS: [&str; 5] = ["defaults", "grants", "limits", "listen", "sources"];
 const TIMEOUT_KEYS: [&str; 3] = ["backend_timeout", "gate_timeout", "quiet"];
 
 impl HostConfig {
@@ -155,6 +163,7 @@ impl HostConfig {
             .flat_map(Cursor::items)
             .filter_map(|it| grant::read(&it))
             .collect();
+        out.listen = root.get("listen").and_then(|it| listen::read(&it));
         out
     }
 

@@ -162,7 +162,7 @@ fn auth(at: &Cursor<'_>, base: Option<&str>) -> Option<AuthSpec> {
 }
 
 /// Tells of keys that do not exist, and hides what stands there: it may be a credential.
-fn only(at: &Cursor<'_>, keys: &[&'static str], help: Option<&str>) {
+pub(crate) fn only(at: &Cursor<'_>, keys: &[&'static str], help: Option<&str>) {
     for (key, it) in at
         .entries()
         .into_iter()
@@ -181,7 +181,7 @@ fn only(at: &Cursor<'_>, keys: &[&'static str], help: Option<&str>) {
 }
 
 /// A credential is only ever named.
-fn credential(at: &Cursor<'_>, base: Option<&str>) -> Option<Credential> {
+pub(crate) fn credential(at: &Cursor<'_>, base: Option<&str>) -> Option<Credential> {
     const HELP: &str = "name where it is: `{ file: /path }` or `{ env: NAME }`";
     if !matches!(at.node.value, Value::Map(_)) {
         let it = at.problem(
@@ -210,7 +210,7 @@ fn credential(at: &Cursor<'_>, base: Option<&str>) -> Option<Credential> {
 }
 
 /// A path of the host, made absolute.
-fn path(at: &Cursor<'_>, base: Option<&str>) -> Option<String> {
+pub(crate) fn path(at: &Cursor<'_>, base: Option<&str>) -> Option<String> {
     let path = at.text()?;
     if path.starts_with('/') {
         return Some(path.to_owned());

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 
 use crate::compose::{KINDS, SIGNALS};
+use crate::config::SCHEMES;
 
 /// The x-locket nodes of a compose file.
 #[derive(JsonSchema)]
@@ -319,6 +320,7 @@ pub(super) struct Config {
     limits: Option<Limits>,
     /// What the controller reads for whom.
     grants: Option<Vec<Grant>>,
+    listen: Option<Listen>,
 }
 
 /// For projects that do not say, and how long locket itself waits.
@@ -375,4 +377,100 @@ enum AllowedForms {
     /// The name of a source of this file.
     Named(String),
     Own(Box<Source>),
+}
+
+/// Where the controller takes signed hints and shows its metrics; without it, nowhere.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Listen {
+    /// Address and port, `127.0.0.1:9480`. Without `tls` only loopback.
+    #[schemars(regex(pattern = r"^([0-9.]+|\[[0-9A-Fa-f:.]+\]):[0-9]+$"))]
+    address: String,
+    tls: Option<Tls>,
+    metrics: Option<MetricsForms>,
+    /// Who may push, by the name of the source that is to be asked.
+    hooks: Option<BTreeMap<String, Hook>>,
+}
+
+/// PEM files of the listener.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Tls {
+    /// The certificate and what leads to its authority.
+    #[schemars(regex(pattern = "^/"))]
+    cert: String,
+    /// Its private key.
+    #[schemars(regex(pattern = "^/"))]
+    key: String,
+}
+
+/// Whether `GET /metrics` answers; default `false`.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+enum MetricsForms {
+    Anyone(bool),
+    /// Only whoever brings this as a bearer token.
+    Token(MetricsToken),
+}
+
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct MetricsToken {
+    token: Credential,
+}
+
+/// Who may push for a source.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Hook {
+    secret: Credential,
+    signature: Option<SignatureForms>,
+}
+
+/// How requests are signed: a name, or spelled out; default `locket`.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+enum SignatureForms {
+    Named(Scheme),
+    Long(Signature),
+}
+
+#[derive(JsonSchema)]
+#[schemars(transparent, extend("enum" = SCHEMES))]
+struct Scheme(String);
+
+/// HMAC-SHA256.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Signature {
+    /// The header that holds the signature.
+    #[schemars(regex(pattern = "^[A-Za-z0-9_-]+$"))]
+    header: String,
+    /// What stands before the signature in it: `sha256=`.
+    prefix: Option<String>,
+    encoding: Option<Encoding>,
+    timestamp: Option<Timestamp>,
+    /// What is signed; default `{body}`, with a timestamp `{timestamp}.{body}`. `{x-some-header}` is a header.
+    content: Option<String>,
+    /// How old a signed request may be; default `5m`, at most `15m`.
+    tolerance: Option<Duration>,
+}
+
+/// How the bytes of a signature are written; default `hex`.
+#[derive(JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Encoding {
+    Hex,
+    Base64,
+}
+
+/// Where the time of the signature is, in seconds since 1970: one of `header` and `part`.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
+struct Timestamp {
+    /// A header of its own.
+    header: Option<String>,
+    /// What stands before it beside the signature: `t=`.
+    part: Option<String>,
 }

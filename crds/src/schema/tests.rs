@@ -103,14 +103,27 @@ fn the_schema_refuses_what_the_reader_refuses() {
 fn the_schema_of_locket_yaml_agrees_with_its_reader() {
     let schema = config();
     let good = "sources: { env: env }\ndefaults: { on_change: none, quiet: 1s }\nlimits: { value: 64KiB }\ngrants: [{ project: '*', references: ['bao:kv/'], sources: [a, { type: vault, url: 'https://x' }] }]";
-    assert!(takes(&schema, good));
-    assert!(crate::config::HostConfig::parse("f", good).is_ok());
+    let listen = "listen: { address: '[::1]:9480', tls: { cert: /c, key: /k }, metrics: { token: { file: /t } }, hooks: { a: { secret: { env: A } }, b: { secret: { file: /b }, signature: github }, c: { secret: { file: /c }, signature: { header: X-S, prefix: 'v1=', encoding: base64, timestamp: { part: 't=' }, content: '{timestamp}:{x-id}:{body}', tolerance: 1m } } } }";
+    for good in [good, listen] {
+        assert!(takes(&schema, good), "{good}");
+        assert!(
+            crate::config::HostConfig::parse("f", good).is_ok(),
+            "{good}"
+        );
+    }
     for bad in [
         "source: {}",
         "defaults: { settle: x }",
         "limits: { value: 1GB }",
         "grants: [{ sources: [a] }]",
         "grants: [{ project: p, references: [a] }]",
+        "listen: { metrics: true }",
+        "listen: { address: localhost }",
+        "listen: { address: '127.0.0.1:1', hooks: { a: {} } }",
+        "listen: { address: '127.0.0.1:1', hooks: { a: { secret: text } } }",
+        "listen: { address: '127.0.0.1:1', hooks: { a: { secret: { file: /a }, signature: gitlab } } }",
+        "listen: { address: '127.0.0.1:1', tls: { cert: /c } }",
+        "listen: { address: '127.0.0.1:1', metrics: { token: text } }",
     ] {
         assert!(!takes(&schema, bad), "{bad}");
         assert!(crate::config::HostConfig::parse("f", bad).is_err(), "{bad}");
