@@ -9,6 +9,8 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use locket_controller::process::Configure;
 use locket_crds::config::HostConfig;
 use locket_crds::diag::render_text;
+use locket_crds::spec::Credential;
+use locket_provider::SecretValue;
 use locket_providers::local::{ConfigFile, LocalClient};
 
 use crate::error::{CommandError, Result};
@@ -101,6 +103,17 @@ impl Configure for Reload {
                 .map_err(|e| e.one_line())?;
             self.opener.configure(Arc::new(config.clone()));
             Ok(config)
+        }
+        .boxed()
+    }
+
+    fn read<'a>(
+        &'a self,
+        credential: &'a Credential,
+    ) -> BoxFuture<'a, Result<SecretValue, String>> {
+        async {
+            let value = self.opener.credential(credential).await;
+            value.map_err(|e| store_error(e).one_line())
         }
         .boxed()
     }

@@ -11,8 +11,8 @@ use locket_controller::sources::OpenStore;
 use locket_controller::{Host, chain};
 use locket_crds::config::HostConfig;
 use locket_crds::id::{ProjectName, SourceName};
-use locket_crds::spec::SourceSpec;
-use locket_provider::{Error, SecretStore};
+use locket_crds::spec::{Credential, SourceSpec};
+use locket_provider::{Error, SecretStore, SecretValue};
 use locket_providers::local::{Connect, LocalClient, Pipes};
 use locket_providers::{Context, Environment, MarkKey, ReadCredential, Surroundings};
 
@@ -97,6 +97,14 @@ impl Opener {
         if let Some(held) = &self.config {
             *held.write().unwrap_or_else(PoisonError::into_inner) = config;
         }
+    }
+
+    /// Reads a credential that the host configuration names.
+    ///
+    /// # Errors
+    /// It is not there.
+    pub async fn credential(&self, credential: &Credential) -> Result<SecretValue, Error> {
+        self.credentials.read(credential).await
     }
 
     fn allows_variables(&self) -> bool {

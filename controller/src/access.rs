@@ -142,6 +142,7 @@ impl Access {
             impostors: Default::default(),
             owners: Default::default(),
             holder: format!("a command (process {})", options.pid),
+            metrics: Default::default(),
         };
         let service = Service::new(Arc::new(shared), Role::Client, &options.version)
             .await

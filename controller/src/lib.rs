@@ -17,6 +17,8 @@ mod host;
 mod inbox;
 pub mod leftovers;
 mod link;
+mod listen;
+mod metrics;
 mod observe;
 pub mod own;
 mod owners;

@@ -10,7 +10,9 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use locket_crds::config::HostConfig;
 use locket_crds::id::{ProjectName, SourceName};
+use locket_crds::spec::Credential;
 use locket_engine::watcher::{Action, Event};
+use locket_provider::SecretValue;
 use locket_runtime::{Config, Controller, Trigger};
 use tokio::net::UnixListener;
 use tokio::task::JoinSet;
@@ -18,6 +20,8 @@ use tokio::time::MissedTickBehavior;
 
 use crate::Host;
 use crate::api;
+pub use crate::listen::Clock;
+use crate::listen::Listener;
 use crate::observe::CONFIG_HASH;
 use crate::own::PROJECT;
 use crate::own::anchor::COMPOSE_PROJECT;
@@ -36,6 +40,9 @@ const RESYNC: Duration = Duration::from_secs(600);
 pub trait Configure: Send + Sync {
     /// Reads it anew. The text of an error is for people.
     fn load(&self) -> BoxFuture<'_, Result<HostConfig, String>>;
+    /// Reads a credential that the configuration names. The text of an error is for people.
+    fn read<'a>(&'a self, credential: &'a Credential)
+    -> BoxFuture<'a, Result<SecretValue, String>>;
     /// Hints that the built-in store may have changed; `true` where it may have been the configuration beside it.
     fn changes(&self) -> BoxStream<'static, bool>;
 }
@@ -56,6 +63,8 @@ pub struct Settings {
     pub version: String,
     /// Seed of the jitter.
     pub seed: u64,
+    /// Seconds since 1970, to judge the age of what was signed.
+    pub clock: Clock,
 }
 
 /// Runs until `stop` is ready, then ends gracefully: no container is touched, leases are given back.
@@ -82,6 +91,7 @@ pub async fn run(
         impostors: Default::default(),
         owners: Default::default(),
         holder: settings.holder,
+        metrics: Default::default(),
     };
     let service = Service::new(Arc::new(shared), Role::Controller, &settings.version).await;
     let service =
@@ -89,11 +99,20 @@ pub async fn run(
     let (controller, handle) =
         Controller::new(Passes(Arc::clone(&service)), Config::new(settings.seed));
     service.attach(handle);
+    let mut listener = Listener::new(
+        Arc::clone(&service),
+        Arc::clone(&settings.configure),
+        settings.clock,
+    );
+    listener.follow().await.map_err(|why| {
+        crate::access::Error::new("Invalid", format!("the listener cannot be started: {why}"))
+    })?;
     let mut tasks = JoinSet::new();
     tasks.spawn(follow_engine(Arc::clone(&service)));
     tasks.spawn(follow_configuration(
         Arc::clone(&service),
         settings.configure,
+        listener,
     ));
     tasks.spawn(follow_sources(Arc::clone(&service)));
     tasks.spawn(resync(Arc::clone(&service)));
@@ -190,11 +209,26 @@ pub(crate) async fn follow_engine(service: Arc<Service>) {
 }
 
 /// The host configuration lies in the store's volume, so the store's own hints tell of both.
-async fn follow_configuration(service: Arc<Service>, configure: Arc<dyn Configure>) {
+async fn follow_configuration(
+    service: Arc<Service>,
+    configure: Arc<dyn Configure>,
+    mut listener: Listener,
+) {
     let local = SourceName::from("local");
     let mut changes = configure.changes();
+    let mut again = tokio::time::interval(RESYNC);
+    // The first tick comes at once, and it has just been looked at.
+    again.reset();
     loop {
-        let Some(configuration) = changes.next().await else {
+        let change = tokio::select! {
+            change = changes.next() => change,
+            // Files that it names may be others by now: a certificate was renewed.
+            _ = again.tick() => {
+                keep_listening(&mut listener).await;
+                continue;
+            }
+        };
+        let Some(configuration) = change else {
             // The store's container has gone; the next look starts it again.
             tokio::time::sleep(RECONNECT).await;
             changes = configure.changes();
@@ -207,12 +241,24 @@ async fn follow_configuration(service: Arc<Service>, configure: Arc<dyn Configur
             continue;
         }
         match configure.load().await {
-            Ok(config) => service.reconfigure(Arc::new(config)),
+            Ok(config) => {
+                service.reconfigure(Arc::new(config));
+                keep_listening(&mut listener).await;
+            }
             Err(error) => tracing::error!(
                 error,
                 "The host configuration cannot be used; the last good one stays"
             ),
         }
+    }
+}
+
+async fn keep_listening(listener: &mut Listener) {
+    if let Err(error) = listener.follow().await {
+        tracing::error!(
+            error,
+            "The listener cannot be as configured; the last good one stays"
+        );
     }
 }
 

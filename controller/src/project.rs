@@ -21,6 +21,7 @@ use crate::Host;
 use crate::background::{Background, Wake};
 use crate::inbox::Inbox;
 use crate::link::{self, Lease, Link, Switches};
+use crate::metrics::{Metrics, Tally};
 use crate::observe::{self, Impostors, Logs};
 use crate::own::anchor;
 use crate::owners::Owners;
@@ -59,6 +60,8 @@ pub struct Shared {
     pub owners: Owners,
     /// How others reach the holder of our leases.
     pub holder: String,
+    /// What is counted.
+    pub metrics: Metrics,
 }
 
 /// How far a pass goes.
@@ -191,6 +194,8 @@ pub struct Project {
     refused: BTreeMap<ServiceName, String>,
     /// Passes in a row in which a step failed.
     failures: u32,
+    /// What was done so far.
+    pub(crate) tally: Tally,
 }
 
 impl Project {
@@ -219,6 +224,7 @@ impl Project {
             released: None,
             refused: BTreeMap::new(),
             failures: 0,
+            tally: Tally::default(),
         }
     }
 
@@ -381,10 +387,12 @@ impl Project {
         };
         self.look_at_volumes(&logs, &images, &mut observed, now)
             .await?;
+        let asked = answers.len();
         if !answers.is_empty() {
             self.tracker
                 .record(answers, now, |r| compiled.refresh_of(r));
         }
+        self.tally.versions(self.tracker.seen().len(), asked);
         if std::mem::take(&mut self.retry) {
             self.workbench.clear();
             // Written down with the next change; a crash before that costs the user one more word.

@@ -12,7 +12,7 @@ use locket_crds::api::{self, ApplyMode, ApplyRequest, Progress};
 use locket_crds::id::{ProjectName, ServiceName, SourceName};
 use locket_crds::spec::ProjectSpec;
 use locket_engine::watcher::{Action, ContainerEvent};
-use locket_runtime::{Handle, Outcome, Reconciler, Request, Requeue, Retry, Trigger};
+use locket_runtime::{Handle, Outcome, Reconciler, Request, Requeue, Retry, Stats, Trigger};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 use zeroize::Zeroizing;
@@ -21,6 +21,7 @@ use crate::access::Error;
 use crate::background::Background;
 use crate::inbox::{Hints, Inbox};
 use crate::link::Lease;
+use crate::metrics::PassOutcome;
 use crate::project::{Mode, Passed, Project, Shared};
 use crate::resolve::chain;
 use crate::spec::merge;
@@ -151,6 +152,20 @@ impl Service {
         self.rooms().keys().cloned().collect()
     }
 
+    /// What was last seen of every project that is known.
+    pub(crate) fn views(&self) -> Vec<(ProjectName, Arc<View>)> {
+        let rooms = self.rooms();
+        let one = |(name, room): (&ProjectName, &Arc<Room>)| {
+            (name.clone(), Arc::clone(&room.view.borrow()))
+        };
+        rooms.iter().map(one).collect()
+    }
+
+    /// What the queue does right now.
+    pub(crate) fn queue(&self) -> Stats {
+        self.handle.get().map(Handle::stats).unwrap_or_default()
+    }
+
     fn room(self: &Arc<Self>, name: &ProjectName) -> Arc<Room> {
         let mut rooms = self.rooms();
         let make = || {
@@ -181,7 +196,16 @@ impl Service {
         let room = self.room(name);
         let mut project = room.project.lock().await;
         let mode = room.mode();
-        match project.pass(&self.shared, mode).await {
+        let begin = Instant::now();
+        let passed = project.pass(&self.shared, mode).await;
+        let outcome = match &passed {
+            Ok(Passed::Absent) => PassOutcome::Absent,
+            Ok(Passed::Held(_)) => PassOutcome::Held,
+            Ok(Passed::Looked(_)) => PassOutcome::Looked,
+            Err(_) => PassOutcome::Failed,
+        };
+        self.shared.metrics.passed(begin, outcome);
+        match passed {
             Ok(Passed::Absent) => {
                 room.show(|before| View {
                     pass: before.pass + 1,

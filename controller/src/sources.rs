@@ -14,6 +14,8 @@ use locket_crds::spec::{Origin, ProjectSpec, SourceSpec};
 use locket_provider::{Error, ErrorKind, Fetched, SecretStore, SecretVersion};
 use tokio::sync::Notify;
 
+use crate::metrics::Calls;
+
 pub use watch::Watches;
 
 /// Makes stores. The one implementation that knows concrete backends is the binary's.
@@ -67,6 +69,7 @@ pub struct Sources {
     open: Mutex<Open>,
     /// A store was opened or let go.
     news: Notify,
+    calls: Calls,
 }
 
 /// The stores in use, by user.
@@ -126,7 +129,13 @@ impl Sources {
             authority: RwLock::new(authority),
             open: Mutex::default(),
             news: Notify::new(),
+            calls: Calls::default(),
         }
+    }
+
+    /// What was asked of backends.
+    pub(crate) fn calls(&self) -> &Calls {
+        &self.calls
     }
 
     /// The host configuration in force.
@@ -236,7 +245,7 @@ impl Sources {
         let ask = |store: Arc<dyn SecretStore>, refs: Vec<SecretRef>| {
             async move { pair(store.versions(&refs).await, refs) }.boxed()
         };
-        self.batch(spec, refs, ask).await
+        self.batch("versions", spec, refs, ask).await
     }
 
     /// The values of many references: one batch a source, all sources at once.
@@ -248,11 +257,12 @@ impl Sources {
         let ask = |store: Arc<dyn SecretStore>, refs: Vec<SecretRef>| {
             async move { pair(store.fetch(&refs).await, refs) }.boxed()
         };
-        self.batch(spec, refs, ask).await
+        self.batch("values", spec, refs, ask).await
     }
 
     async fn batch<T>(
         &self,
+        operation: &'static str,
         spec: &ProjectSpec,
         refs: impl IntoIterator<Item = SecretRef>,
         ask: impl Fn(Arc<dyn SecretStore>, Vec<SecretRef>) -> BoxFuture<'static, Vec<Answer<T>>>,
@@ -280,7 +290,17 @@ impl Sources {
                 }
             }
         }
-        let all = join_all(batches.into_values().map(|(store, refs)| ask(store, refs))).await;
+        let asked = batches.into_iter().map(|(source, (store, refs))| {
+            let call = self.calls.begin(&source, operation);
+            let answer = ask(store, refs);
+            async move {
+                let answers = answer.await;
+                let problems = answers.iter().filter_map(|(_, it)| it.as_ref().err());
+                call.end(problems.map(|it| it.reason));
+                answers
+            }
+        });
+        let all = join_all(asked).await;
         answers.extend(all.into_iter().flatten());
         answers
     }

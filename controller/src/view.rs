@@ -15,6 +15,7 @@ use locket_crds::spec::{ChangeAction, Operand, Origin};
 use locket_crds::template::Part;
 use tokio::time::Instant;
 
+use crate::metrics::Tally;
 use crate::project::{Look, Project};
 use crate::resolve::explained;
 use crate::spec::Compiled;
@@ -42,6 +43,12 @@ pub struct View {
     pub error: Option<String>,
     /// Somebody else writes to the project.
     pub held: Option<String>,
+    /// When a pass last did its work, on the engine's clock.
+    pub looked: Option<Time>,
+    /// When what each service has was published.
+    pub published: BTreeMap<ServiceName, Time>,
+    /// What was done so far.
+    pub tally: Tally,
 }
 
 /// Where the delivery to a service stands.
@@ -116,6 +123,8 @@ pub fn view(project: &Project, look: &Look, before: &View, numbers: &Numbers) ->
         pass: before.pass + 1,
         events: numbers.number(project.memory.events.iter(), before),
         done: look.done.clone(),
+        looked: Some(now),
+        tally: project.tally.clone(),
         ..View::default()
     };
     let Some(compiled) = &project.compiled else {
@@ -145,6 +154,8 @@ pub fn view(project: &Project, look: &Look, before: &View, numbers: &Numbers) ->
         let old = old
             .and_then(|o| o.services.iter().find(|s| s.service == *name))
             .map_or(&[][..], |s| &s.conditions);
+        let published = report.published.map(|at| (name.clone(), at));
+        view.published.extend(published);
         services.push(service(name, report, dated(&conditions, old, now)));
         view.delivery
             .insert(name.clone(), delivery(name, report, look, project));

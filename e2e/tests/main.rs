@@ -22,6 +22,7 @@ mod scenarios {
     mod doctor;
     mod generate;
     mod interrupt;
+    mod push;
     mod reach;
     mod refused;
     mod rotation;

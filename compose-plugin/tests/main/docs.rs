@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 const API: &str = include_str!("../../../docs/reference/api.md");
 const CONDITIONS: &str = include_str!("../../../docs/reference/conditions.md");
 const LOCKET_YAML: &str = include_str!("../../../docs/reference/locket-yaml.md");
+const PUSH: &str = include_str!("../../../docs/guides/push-and-metrics.md");
 const TROUBLESHOOTING: &str = include_str!("../../../docs/guides/troubleshooting.md");
 
 /// Words that are in no list: those of the report (`report.rs`), of the view and of the API (`view.rs`, `access.rs`).
@@ -112,11 +113,12 @@ fn every_diagnostic_has_its_row() {
 
 #[test]
 fn the_example_of_locket_yaml_can_be_read() {
-    let blocks: Vec<&str> = LOCKET_YAML
-        .split("```yaml\n")
-        .skip(1)
-        .filter_map(|rest| rest.split("```").next())
-        .collect();
+    let blocks_of = |page: &'static str| {
+        let blocks = page.split("```yaml\n").skip(1);
+        blocks.filter_map(|rest| rest.split("```").next())
+    };
+    let push = blocks_of(PUSH).filter(|block| block.starts_with("listen:"));
+    let blocks: Vec<&str> = blocks_of(LOCKET_YAML).chain(push).collect();
     assert!(!blocks.is_empty());
     for block in blocks {
         assert_eq!(

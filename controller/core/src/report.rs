@@ -8,7 +8,7 @@ use locket_crds::spec::ChangeAction;
 use crate::act::outdated;
 use crate::generation::Start;
 use crate::memory::Phase;
-use crate::model::{ContainerId, ContainerState, Health, ObservedContainer, Rendered};
+use crate::model::{ContainerId, ContainerState, Health, ObservedContainer, Rendered, Time};
 use crate::pass::Pass;
 use crate::plan::{Later, Reason};
 use crate::{act, hook};
@@ -33,6 +33,8 @@ pub struct ServiceReport {
     pub generation: u64,
     /// Its fingerprint.
     pub fingerprint: Option<Fingerprint>,
+    /// When it was published, on the engine's clock.
+    pub published: Option<Time>,
     /// Its containers.
     pub containers: Vec<ContainerReport>,
 }
@@ -127,6 +129,7 @@ pub(crate) fn report(pass: &Pass) -> Report {
                 conditions,
                 generation,
                 fingerprint,
+                published: current.map(|p| p.at),
                 containers,
             },
         );

@@ -1,6 +1,7 @@
 //! One inspect for each container incarnation.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::client::Engine;
@@ -13,6 +14,17 @@ use crate::watcher::Event;
 #[derive(Default)]
 pub struct InspectCache {
     entries: Mutex<Entries>,
+    remembered: AtomicU64,
+    asked: AtomicU64,
+}
+
+/// How looks at containers were answered since the start; for metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CacheStats {
+    /// From memory.
+    pub remembered: u64,
+    /// By the engine.
+    pub asked: u64,
 }
 
 #[derive(Default)]
@@ -44,6 +56,7 @@ impl InspectCache {
                 && known.state.status == summary.state
                 && known.name == summary.name
             {
+                self.remembered.fetch_add(1, Relaxed);
                 return Ok(Some(known.clone()));
             }
             entries.next_ticket += 1;
@@ -53,6 +66,7 @@ impl InspectCache {
                 .insert(summary.id.clone(), Entry::Asking(ticket));
             ticket
         };
+        self.asked.fetch_add(1, Relaxed);
         let answer = engine.inspect(&summary.id).await;
         let mut entries = self.lock();
         let overtaken = !matches!(
@@ -82,6 +96,14 @@ impl InspectCache {
             }
             Event::Container(event) => self.forget(&event.id),
             Event::InitApply(_) | Event::InitDone | Event::Volume(_) => {}
+        }
+    }
+
+    /// How looks were answered.
+    pub fn stats(&self) -> CacheStats {
+        CacheStats {
+            remembered: self.remembered.load(Relaxed),
+            asked: self.asked.load(Relaxed),
         }
     }
 

@@ -37,7 +37,7 @@ mod volumes;
 pub mod fake;
 pub mod watcher;
 
-pub use cache::InspectCache;
+pub use cache::{CacheStats, InspectCache};
 pub use client::{Engine, EngineInfo, EngineVersion};
 pub use connect::{Connector, Endpoint, Io};
 pub use containers::{

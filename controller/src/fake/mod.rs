@@ -140,6 +140,7 @@ impl World {
             impostors: Default::default(),
             owners: Default::default(),
             holder: "a test".into(),
+            metrics: Default::default(),
         };
         let service = Service::new(Arc::new(shared), role, "test").await.unwrap();
         let (controller, handle) = Controller::new(Passes(Arc::clone(&service)), Config::new(1));
@@ -199,6 +200,13 @@ impl World {
             },
             None => self.open(Role::Client).await,
         }
+    }
+
+    /// The controller, from within.
+    #[cfg(test)]
+    pub(crate) fn service(&self) -> Arc<Service> {
+        let controller = self.controller.as_ref();
+        Arc::clone(&controller.unwrap().service)
     }
 
     fn name(&self) -> ProjectName {

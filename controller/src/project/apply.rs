@@ -44,6 +44,9 @@ impl Project {
             }
             for step in run {
                 let failed = self.act(shared, look, observed, step).await;
+                if failed.is_none() {
+                    self.tally.step(step);
+                }
                 look.note(step, failed);
             }
         }
@@ -149,6 +152,9 @@ impl Project {
                             self.workbench.put_back(service, generation);
                         }
                     }
+                }
+                if refused.is_none() {
+                    self.tally.step(step);
                 }
                 look.note(step, refused);
             }

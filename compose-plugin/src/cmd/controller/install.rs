@@ -9,7 +9,7 @@ use clap::Args;
 use locket_controller::Host;
 use locket_controller::client::{Client, Place};
 use locket_controller::own::controller::NAME;
-use locket_crds::config::{Allowed, HostConfig};
+use locket_crds::config::{Allowed, HostConfig, Listen};
 use locket_crds::spec::{AuthSpec, Credential, SourceSpec};
 use locket_engine::{Container, Endpoint, Engine, EngineInfo, Status};
 use locket_providers::local::{ConfigFile, LocalClient};
@@ -117,31 +117,42 @@ pub async fn install(args: InstallArgs, cx: &Context) -> Result<ExitCode> {
 
 /// Takes configuration and credential files to the engine; gives what is in force.
 async fn configure(file: Option<&Path>, store: &LocalClient, cx: &Context) -> Result<HostConfig> {
-    if let Some(path) = file {
-        let path = cx.dir.join(path);
-        let text = std::fs::read(&path).map_err(|e| {
-            CommandError::user(format!("{} cannot be read", path.display())).because(e)
-        })?;
-        config::parse(&path.display().to_string(), text.clone())?;
-        store
-            .write_config(ConfigFile::Host, &text)
-            .await
-            .map_err(store_error)?;
-    }
-    let config = config::read(store, None).await?;
+    let file = file.map(|path| cx.dir.join(path));
+    let config = config::read(store, file.as_deref()).await?;
     let sources: Vec<&SourceSpec> = all_sources(&config).collect();
-    for path in credentials::copy(store, credentials::files(sources.iter().copied())).await? {
+    let listen = config.listen.iter();
+    let files = credentials::files(sources.iter().copied())
+        .into_iter()
+        .chain(listen.clone().flat_map(Listen::files));
+    for path in credentials::copy(store, files).await? {
         // One that was copied before may well be gone here.
         cx.term.warn(format_args!(
             "the credential file {} cannot be read here, so it was not taken along",
             lines(&path)
         ));
     }
-    for name in sources.iter().filter_map(|source| variable(source)) {
+    let variables = sources.iter().filter_map(|source| variable(source));
+    let of_listener = listen
+        .flat_map(Listen::credentials)
+        .filter_map(|it| match it {
+            Credential::Env(name) => Some(name.as_str()),
+            Credential::File(_) => None,
+        });
+    for name in variables.chain(of_listener) {
         cx.term.warn(format_args!(
             "the controller's container has no environment variable {}; name a file instead",
             lines(name)
         ));
+    }
+    if let Some(path) = file {
+        let text = std::fs::read(&path).map_err(|e| {
+            CommandError::user(format!("{} cannot be read", path.display())).because(e)
+        })?;
+        // A controller that runs takes it over at once, so the files that it names are there by now.
+        store
+            .write_config(ConfigFile::Host, &text)
+            .await
+            .map_err(store_error)?;
     }
     Ok(config)
 }

@@ -16,7 +16,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config::Reload;
-use crate::context::{Context, VERSION, socket_path};
+use crate::context::{Context, VERSION, now, socket_path};
 use crate::error::{CommandError, Result};
 use crate::{heap, signals};
 
@@ -86,7 +86,8 @@ pub async fn run(args: RunArgs, cx: &Context) -> Result<ExitCode> {
             path.display()
         ),
         version: VERSION.to_owned(),
-        seed: cx.now().0 ^ u64::from(std::process::id()),
+        seed: now().0 ^ u64::from(std::process::id()),
+        clock: Arc::new(|| now().0 / 1000),
     };
     let end = run_controller(settings, stop).await;
     remove(&path);
