@@ -13,7 +13,8 @@ pub(crate) fn parse_rfc3339(text: &str) -> Option<Time> {
     let (date, rest) = text.split_once(['T', 't'])?;
     let mut date = date.splitn(3, '-').map(|part| part.parse::<i64>().ok());
     let (year, month, day) = (date.next()??, date.next()??, date.next()??);
-    if !(1..=12).contains(&month) || !(1..=31).contains(&day) || year <= 1 {
+    // Four digits of a year are all that RFC 3339 has.
+    if !(1..=12).contains(&month) || !(1..=31).contains(&day) || !(2..=9999).contains(&year) {
         return None;
     }
     let zone_at = rest.find(['Z', 'z', '+', '-'])?;
@@ -47,7 +48,9 @@ fn offset_seconds(zone: &str) -> Option<i64> {
         _ => -1,
     };
     let (hours, minutes) = zone.get(1..)?.split_once(':')?;
-    Some(sign * (hours.parse::<i64>().ok()? * 3600 + minutes.parse::<i64>().ok()? * 60))
+    let (hours, minutes) = (hours.parse::<i64>().ok()?, minutes.parse::<i64>().ok()?);
+    let is_offset = (0..24).contains(&hours) && (0..60).contains(&minutes);
+    is_offset.then(|| sign * (hours * 3600 + minutes * 60))
 }
 
 /// Days since 1970-01-01 of a date of the Gregorian calendar.
@@ -95,6 +98,20 @@ pub(crate) fn format_since(time: Time) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_no_calendar_has_is_no_time() {
+        for text in [
+            "9223372036854775807-01-01T00:00:00Z",
+            "10000-01-01T00:00:00Z",
+            "2026-01-01T00:00:00+9223372036854775807:00",
+            "2026-01-01T00:00:00+00:9223372036854775807",
+            "2026-01-01T00:00:00+24:00",
+            "2026-01-01T00:00:00+-1:00",
+        ] {
+            assert_eq!(parse_rfc3339(text), None, "{text}");
+        }
+    }
     use proptest::prelude::*;
 
     #[test]
