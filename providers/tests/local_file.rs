@@ -352,6 +352,8 @@ fn a_document_that_breaks_the_rules_is_damaged() {
         with(r#"{"a/b":{"last":1,"versions":[{"version":1,"time":"t","base64":"canary!"}]}}"#),
         with(r#"{"a/b":{"last":1,"versions":[{"version":1,"time":"t"}]}}"#),
         with(r#"{"a/b":{"last":1,"versions":[{"version":2,"time":"t","text":"x"}]}}"#),
+        // There would be no number for the next value.
+        with(r#"{"a/b":{"last":18446744073709551615,"versions":[]}}"#),
         with(
             r#"{"a/b":{"last":2,"versions":[{"version":2,"time":"t","text":"x"},{"version":1,"time":"t","text":"y"}]}}"#,
         ),
