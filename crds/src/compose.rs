@@ -11,7 +11,7 @@ mod source;
 mod values;
 mod written;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 pub(crate) use catalogue::secret;
 pub(crate) use service::{path as service_path, secrets, variable as env_variable};
@@ -27,7 +27,7 @@ use crate::diag::{Code, Diagnostic, Place};
 use crate::id::{ServiceName, SourceName};
 use crate::labels;
 use crate::names::{nearest, suggest};
-use crate::read::{Cursor, Reading, Written, under};
+use crate::read::{Cursor, Reading, Written, under, under_each};
 use crate::reference::SecretRef;
 use crate::resolve::resolve;
 use crate::spec::{Defaults, Origin, ProjectSpec, SecretSpec, ServiceSpec, SourceSpec};
@@ -203,8 +203,12 @@ fn project(root: &Cursor<'_>, input: &ModelInput<'_>) -> ProjectSpec {
         .map(|all| all.entries().into_iter().collect())
         .unwrap_or_default();
     let services = root.get("services");
+    let written: Vec<Services<'_>> = under(&root.reading.written(), "services")
+        .iter()
+        .map(|all| under_each(std::slice::from_ref(all)))
+        .collect();
     for (name, it) in services.iter().flat_map(Cursor::entries) {
-        let it = it.with_written(of_service(root.reading, name, 0));
+        let it = it.with_written(of_service(&written, name));
         spec.model.insert(name.into(), model::service(it.node));
         misspelt(&it);
         let own = it.get(X).map(|x| service::read(&x, &scope));
@@ -227,10 +231,7 @@ fn project(root: &Cursor<'_>, input: &ModelInput<'_>) -> ProjectSpec {
         );
     }
     for (name, it) in services.iter().flat_map(Cursor::entries) {
-        if let Some(all) = it
-            .with_written(of_service(root.reading, name, 0))
-            .get("labels")
-        {
+        if let Some(all) = it.with_written(of_service(&written, name)).get("labels") {
             let found = labels::read_at(&all, &scope);
             for conflict in labels::merge(&mut spec, &name.into(), found) {
                 all.say(Diagnostic::new(
@@ -273,12 +274,23 @@ fn join(own: Option<ServiceSpec>, aside: Option<ServiceSpec>) -> Option<ServiceS
     Some(own)
 }
 
+/// What one document says about each service.
+type Services<'a> = HashMap<&'a str, Vec<Written<'a>>>;
+
+/// Most services that are looked up for what one of them extends. Each is in any of the documents, and may extend others there:
+/// without an end, a few documents are work without one. What is not found is only a place.
+const EXTENDS: usize = 64;
+
 /// What the files say about a service, with what it extends in front.
-fn of_service<'a>(reading: &'a Reading<'a>, name: &str, depth: usize) -> Vec<Written<'a>> {
+fn of_service<'a>(services: &[Services<'a>], name: &str) -> Vec<Written<'a>> {
+    extended(services, name, &mut EXTENDS.clone())
+}
+
+fn extended<'a>(services: &[Services<'a>], name: &str, left: &mut usize) -> Vec<Written<'a>> {
     let mut out = Vec::new();
-    for w in under(&reading.written(), "services") {
-        for service in under(&[w], name) {
-            let extends = service.node.get("extends").filter(|_| depth < 8);
+    for document in services {
+        for service in document.get(name).into_iter().flatten().copied() {
+            let extends = service.node.get("extends").filter(|_| *left > 0);
             let (base, file) = match extends {
                 Some(node) => (
                     node.as_str().or(node.get("service").and_then(Node::as_str)),
@@ -291,11 +303,8 @@ fn of_service<'a>(reading: &'a Reading<'a>, name: &str, depth: usize) -> Vec<Wri
                     Some(file) => w.file.name.ends_with(file.trim_start_matches("./")),
                     None => std::ptr::eq(w.file, service.file),
                 };
-                out.extend(
-                    of_service(reading, base, depth + 1)
-                        .into_iter()
-                        .filter(from),
-                );
+                *left -= 1;
+                out.extend(extended(services, base, left).into_iter().filter(from));
             }
             out.push(service);
         }

@@ -88,7 +88,7 @@ pub(crate) fn under<'a>(written: &[Written<'a>], key: &str) -> Vec<Written<'a>> 
 }
 
 /// The same for every key at once, which for a large mapping is much faster than one by one.
-fn under_each<'a>(written: &[Written<'a>]) -> HashMap<&'a str, Vec<Written<'a>>> {
+pub(crate) fn under_each<'a>(written: &[Written<'a>]) -> HashMap<&'a str, Vec<Written<'a>>> {
     let mut out: HashMap<&str, Vec<Written<'a>>> = HashMap::new();
     for w in written {
         if let Value::Map(all) = &w.node.value {
