@@ -174,6 +174,16 @@ impl std::fmt::Display for Origin {
 pub(crate) struct Lines<'a> {
     text: &'a str,
     starts: Vec<usize>,
+    /// Characters before every block of bytes: a line may be as long as a file, and have a place for each of its words.
+    before: Vec<usize>,
+}
+
+/// Bytes of a block.
+const BLOCK: usize = 1024;
+
+/// How many characters begin in some bytes of a text.
+fn characters(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|b| **b & 0xc0 != 0x80).count()
 }
 
 impl<'a> Lines<'a> {
@@ -182,14 +192,35 @@ impl<'a> Lines<'a> {
         let starts = std::iter::once(0)
             .chain(text.match_indices('\n').map(after))
             .collect();
-        Self { text, starts }
+        let mut before = vec![0];
+        for block in text.as_bytes().chunks(BLOCK) {
+            before.push(before.last().unwrap_or(&0) + characters(block));
+        }
+        Self {
+            text,
+            starts,
+            before,
+        }
+    }
+
+    /// Characters before a byte.
+    fn characters_before(&self, at: usize) -> usize {
+        let block = at / BLOCK;
+        let rest = self.text.as_bytes().get(block * BLOCK..at);
+        self.before.get(block).unwrap_or(&0) + characters(rest.unwrap_or_default())
     }
 
     /// Line and column of a byte, both from 1; columns are characters.
     pub(crate) fn position(&self, at: usize) -> (u32, u32) {
         let line = self.starts.partition_point(|start| *start <= at).max(1);
-        let before = self.text.get(self.starts[line - 1]..at).unwrap_or_default();
-        (line as u32, before.chars().count() as u32 + 1)
+        let start = self.starts[line - 1];
+        let at = if self.text.is_char_boundary(at) {
+            at
+        } else {
+            start
+        };
+        let column = self.characters_before(at) - self.characters_before(start);
+        (line as u32, column as u32 + 1)
     }
 
     /// The place of some bytes of this text in a file of this name.
