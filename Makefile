@@ -36,6 +36,9 @@ e2e: setup build e2e-run ## Scenarios on a real engine, real compose, real backe
 bench: setup build ## Figures of docs/benchmarks.md
 	@$(WITH_ENV) LOCKET_BIN="$(abspath $(BIN))" cargo run --locked -q --release -p locket-e2e --bin bench
 
+fuzz: ## One parser under libFuzzer, TIME seconds (300): TARGET=name, or nothing for the list
+	@.ci/fuzz "$(TARGET)" "$(or $(TIME),300)"
+
 install: build ## Into ~/.local/bin, and as docker-locket into the docker CLI's plugin folder
 	@.ci/install "$(BIN)" "$(BIN_DIR)/locket" "$(PLUGIN_DIR)/docker-locket"
 
@@ -89,4 +92,4 @@ doc: ## Doctests
 e2e-run:
 	@$(WITH_ENV) LOCKET_BIN="$(abspath $(BIN))" e2e/run $(ONLY)
 
-.PHONY: help demo test check e2e bench install uninstall image clean setup build fmt clippy deny advisories unit quick-unit doc e2e-run
+.PHONY: help demo test check e2e bench fuzz install uninstall image clean setup build fmt clippy deny advisories unit quick-unit doc e2e-run

@@ -12,6 +12,9 @@ pub mod compose;
 pub mod config;
 pub mod diag;
 pub mod doctor;
+#[cfg(test)]
+#[path = "../fuzz/mod.rs"]
+mod fuzz;
 pub mod id;
 pub mod item;
 pub mod labels;

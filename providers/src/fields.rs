@@ -34,6 +34,12 @@ impl Fields {
         }
     }
 
+    /// Every name.
+    #[cfg(test)]
+    pub(crate) fn all(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     /// `it has the fields a, b`: names are not secret, values are.
     pub(crate) fn names(&self) -> String {
         let names: Vec<_> = self.0.keys().map(|n| printable(n)).collect();

@@ -295,7 +295,7 @@ fn roots(ca: Option<&[u8]>) -> Result<RootCertStore, Error> {
 }
 
 /// For how long the server wants to be left alone, see <https://www.rfc-editor.org/rfc/rfc9110#field.retry-after>.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name| headers.get(name)?.to_str().ok().map(str::trim);
     let wish = text(RETRY_AFTER)?;
     if let Ok(seconds) = wish.parse() {

@@ -12,7 +12,7 @@ use crate::failure::Failure;
 /// How long `run` waits unless told otherwise: an engine that starts gives its containers no order.
 const WAIT: Duration = Duration::from_secs(120);
 /// A wait has an end: whoever looks at the container must come to see a failure.
-const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
 
 #[derive(Debug, PartialEq)]
 pub(crate) struct Config {

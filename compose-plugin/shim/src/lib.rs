@@ -24,6 +24,9 @@ mod config;
 mod environ;
 mod exec;
 mod failure;
+#[cfg(test)]
+#[path = "../fuzz/mod.rs"]
+mod fuzz;
 mod gate;
 mod process;
 mod reap;

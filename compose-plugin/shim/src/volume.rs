@@ -111,7 +111,7 @@ pub(crate) struct Variables(Zeroizing<Vec<u8>>);
 
 impl Variables {
     /// Takes `KEY=value NUL KEY=value NUL …`; `None` when it is anything else.
-    fn parse(bytes: Zeroizing<Vec<u8>>) -> Option<Self> {
+    pub(crate) fn parse(bytes: Zeroizing<Vec<u8>>) -> Option<Self> {
         let variables = Self(bytes);
         let is_whole = variables.0.last().is_none_or(|b| *b == 0);
         (is_whole && variables.entries().all(is_entry)).then_some(variables)

@@ -21,6 +21,9 @@
 pub mod anchor;
 pub mod clock;
 mod dir;
+#[cfg(test)]
+#[path = "../fuzz/mod.rs"]
+mod fuzz;
 pub mod generation;
 pub mod layout;
 pub mod log;

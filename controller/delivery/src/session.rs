@@ -393,6 +393,9 @@ impl Session {
 }
 
 #[cfg(test)]
+pub(crate) use stream::read_frame;
+
+#[cfg(test)]
 mod over_stream;
 #[cfg(test)]
 mod tests;

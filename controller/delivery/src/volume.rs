@@ -29,7 +29,7 @@ use crate::layout::{
 use crate::log::{self, Entry};
 use crate::protocol::{Refusal, RefusalKind, Verdict};
 use crate::wire::Encode as _;
-use manifest::Manifest;
+pub(crate) use manifest::Manifest;
 use visible::OPEN;
 
 /// Mode of the files that apps have no business with.

@@ -18,7 +18,7 @@ use crate::error::{Error, Kind, Result};
 use crate::http::object;
 
 /// Bytes of a program's stderr that are kept, the latest.
-const STDERR_KEPT: usize = 8 << 10;
+pub(crate) const STDERR_KEPT: usize = 8 << 10;
 
 /// How long a program may take to end after it has closed its output.
 const END_DEADLINE: Duration = Duration::from_secs(30);
@@ -221,7 +221,7 @@ impl std::fmt::Debug for ExecStream {
 
 /// The latest bytes of a stream.
 #[derive(Default)]
-struct Tail(VecDeque<u8>);
+pub(crate) struct Tail(pub(crate) VecDeque<u8>);
 
 impl Tail {
     fn push(&mut self, bytes: &[u8]) {
@@ -231,11 +231,11 @@ impl Tail {
 }
 
 /// Takes stdout out of the engine's frames and puts stderr aside.
-struct Stdout {
-    frames:
+pub(crate) struct Stdout {
+    pub(crate) frames:
         Pin<Box<dyn Stream<Item = std::result::Result<LogOutput, bollard::errors::Error>> + Send>>,
-    rest: Bytes,
-    stderr: Arc<Mutex<Tail>>,
+    pub(crate) rest: Bytes,
+    pub(crate) stderr: Arc<Mutex<Tail>>,
 }
 
 impl AsyncRead for Stdout {

@@ -28,6 +28,9 @@ mod error;
 mod exec;
 mod failpoint;
 mod files;
+#[cfg(test)]
+#[path = "../fuzz/mod.rs"]
+mod fuzz;
 mod http;
 mod images;
 mod time;

@@ -10,6 +10,9 @@
 mod error;
 mod expression;
 mod filter;
+#[cfg(test)]
+#[path = "../fuzz/mod.rs"]
+mod fuzz;
 mod limits;
 mod render;
 mod values;

@@ -219,7 +219,7 @@ impl StoreFile {
 }
 
 /// The keys of an age key file: one a line, `#` begins a comment. `None` if there is none, or a line is no key.
-fn parse_keys(text: &str) -> Option<Vec<x25519::Identity>> {
+pub(super) fn parse_keys(text: &str) -> Option<Vec<x25519::Identity>> {
     let lines = text
         .lines()
         .map(str::trim)
@@ -232,7 +232,7 @@ fn secret(passphrase: &Zeroizing<String>) -> SecretString {
     SecretString::from(passphrase.as_str().to_owned())
 }
 
-fn open(
+pub(super) fn open(
     sealed: &[u8],
     keys: &[&dyn age::Identity],
     what: &str,
@@ -257,7 +257,7 @@ fn open(
     Ok(plain)
 }
 
-fn seal<'a>(
+pub(super) fn seal<'a>(
     document: &Document,
     recipients: impl Iterator<Item = &'a dyn age::Recipient>,
 ) -> Result<Vec<u8>, Error> {

@@ -10,6 +10,9 @@ pub mod client;
 pub mod document;
 mod error;
 pub mod file;
+#[cfg(test)]
+#[path = "../../fuzz/local.rs"]
+mod fuzz;
 mod name;
 pub mod session;
 mod store;

@@ -306,7 +306,7 @@ impl Api {
 
 /// The body of a good answer. Bodies of others are never quoted: they may echo what was asked or stored.
 /// Statuses: <https://openbao.org/api-docs/#http-status-codes>.
-fn judge(answer: Response, what: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
+pub(super) fn judge(answer: Response, what: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
     let error = |kind, text: &str| Err(Error::new(kind, format!("{what}: {text}")));
     match answer.status.as_u16() {
         200..=299 => Ok(answer.body),

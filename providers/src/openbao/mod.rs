@@ -7,6 +7,9 @@
 
 mod api;
 mod auth;
+#[cfg(test)]
+#[path = "../../fuzz/openbao.rs"]
+mod fuzz;
 mod mount;
 
 use std::collections::{BTreeMap, BTreeSet};

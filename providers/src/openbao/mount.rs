@@ -53,7 +53,7 @@ struct Mount {
 }
 
 #[derive(Deserialize)]
-struct Found {
+pub(super) struct Found {
     data: Mount,
 }
 

@@ -15,7 +15,7 @@ use crate::protocol::frame_length;
 const PIECE: usize = 4096;
 
 /// Reads the payload of a frame; `None` when the input ends before one.
-pub(super) fn read_frame(
+pub(crate) fn read_frame(
     input: BorrowedFd<'_>,
     patience: Duration,
 ) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {

@@ -10,7 +10,7 @@ use crate::wire::{Encode, Malformed, Sink, Source};
 
 /// Targets of a generation and when it was written.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Manifest {
+pub(crate) struct Manifest {
     /// A moment before the generation became visible.
     pub(super) prepared: Stamp,
     /// The targets.
@@ -48,7 +48,7 @@ impl Manifest {
     }
 
     /// Reads a manifest; only paths that a file may be delivered at get through.
-    pub(super) fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
         let mut s = Source(bytes);
         if s.array()? != MAGIC {
             return Err(Malformed("it is no manifest"));
@@ -76,7 +76,7 @@ impl Manifest {
     }
 
     /// The paths of its files.
-    pub(super) fn paths(&self) -> BTreeSet<&str> {
+    pub(crate) fn paths(&self) -> BTreeSet<&str> {
         self.files.iter().map(|t| t.path.as_str()).collect()
     }
 

@@ -1,0 +1,298 @@
+//! Compose and people act on the same containers as the controller, at the same time and in ways that nobody has planned.
+//! No twins on the fake engine, where the simulation does the like: here it is about what compose and the engine make of it.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+
+use locket_e2e::{Container, Controller, Project, eventually, holds};
+
+const COMPOSE: &str = r#"
+x-locket:
+  defaults: { settle: 0s, restart_every: 0s }
+  secrets: { key: local:key }
+x-app: &app
+  image: locket-test/busybox
+  pull_policy: never
+  command: [sh, -c, "echo started; exec sleep 86400"]
+  stop_signal: SIGKILL
+services:
+  locket: { provider: { type: locket } }
+  api:
+    <<: *app
+    depends_on: [locket]
+    x-locket: { env: { KEY: key }, on_change: { action: restart, stable: 500ms } }
+  joined:
+    <<: *app
+    network_mode: "service:api"
+    depends_on: [locket, api]
+"#;
+
+fn project(scenario: &str, compose: &str) -> (Project, Controller) {
+    let mut p = Project::new(scenario, compose);
+    let value = p.canary("first");
+    p.store("key", value);
+    let controller = p.controller(&[]);
+    (p, controller)
+}
+
+/// A fresh value in the store.
+fn rotate(p: &mut Project) -> String {
+    let value = p.canary("next");
+    p.store("key", value.clone());
+    value
+}
+
+fn until_it_has(it: impl Fn() -> Container, value: &str) {
+    eventually(60, "it runs with the value", || {
+        (it().env("KEY").as_deref() == Some(value.as_bytes())).then_some(())
+    });
+}
+
+fn starts(it: &Container) -> usize {
+    it.logs().lines().filter(|line| *line == "started").count()
+}
+
+#[test]
+fn fifty_ups_with_another_image_each_against_a_secret_that_rotates_all_the_time() {
+    let (mut p, controller) = project("fifty-ups", COMPOSE);
+    p.up(&[]);
+    p.ready();
+    let values: Vec<String> = (0..400).map(|n| p.canary(&format!("value-{n}"))).collect();
+    let (over, set) = (AtomicBool::new(false), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for value in &values {
+                if over.load(Ordering::SeqCst) {
+                    break;
+                }
+                let stored = p.locket(&["secret", "set", "key"]).stdin(value).any();
+                assert_eq!(stored.code, 0, "{}", stored.all());
+                set.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+        let ups = thread::Builder::new().spawn_scoped(scope, || {
+            for turn in 0..50 {
+                let (from, to) = match turn % 2 {
+                    0 => ("locket-test/busybox", "locket-test/drops"),
+                    _ => ("locket-test/drops", "locket-test/busybox"),
+                };
+                p.edit(
+                    "compose.yaml",
+                    &format!("image: {from}"),
+                    &format!("image: {to}"),
+                );
+                let before = set.load(Ordering::SeqCst);
+                p.compose(&["up", "-d", "--timeout", "0"]).ok();
+                let it = p.container("api");
+                assert_eq!(it.inspect["Config"]["Image"], to, "turn {turn}");
+                // It may have been restarted for each value that came since, and for none twice.
+                let values = set.load(Ordering::SeqCst) + 1 - before;
+                assert!(
+                    starts(&it) <= 1 + values,
+                    "turn {turn}: {} starts, {values} values",
+                    starts(&it)
+                );
+            }
+        });
+        let ended = ups.unwrap().join();
+        over.store(true, Ordering::SeqCst);
+        ended.unwrap();
+    });
+    let last = &values[set.load(Ordering::SeqCst) - 1];
+    until_it_has(|| p.container("api"), last);
+    p.ready();
+    let it = p.container("api");
+    holds(3, "it is not restarted again", || p.container("api") == it);
+    controller.stop();
+    p.finish();
+}
+
+#[test]
+fn two_projects_with_the_same_service_names_and_changes_within_a_moment() {
+    let compose = COMPOSE
+        .replace("key: local:key }", "key: local:key, other: local:other }")
+        .replace("env: { KEY: key }", "env: { KEY: key, OTHER: other }");
+    let (mut one, controller) = project("twin-one", &compose);
+    let mut two = Project::new("twin-two", &compose);
+    let other = two.canary("first");
+    two.store("key", &other);
+    for p in [&mut one, &mut two] {
+        let value = p.canary("other");
+        p.store("other", value);
+    }
+    for p in [&one, &two] {
+        p.up(&[]);
+    }
+    one.ready();
+    let untouched = two.container("api");
+    // Two secrets within a moment, and another change while the first is under way.
+    let mut last = (String::new(), String::new());
+    for _ in 0..2 {
+        last = (one.canary("key"), one.canary("other"));
+        one.store("key", last.0.clone());
+        one.store("other", last.1.clone());
+    }
+    until_it_has(|| one.container("api"), &last.0);
+    one.ready();
+    let it = one.container("api");
+    assert_eq!(it.env("OTHER").as_deref(), Some(last.1.as_bytes()));
+    assert!(
+        starts(&it) <= 1 + 4,
+        "{} starts for four values",
+        starts(&it)
+    );
+    assert_eq!(
+        two.container("api"),
+        untouched,
+        "the other project has nothing to do with it"
+    );
+    assert_eq!(
+        two.container("api").env("KEY").as_deref(),
+        Some(other.as_bytes())
+    );
+    two.finish();
+    controller.stop();
+    one.finish();
+}
+
+#[test]
+fn who_shares_the_network_of_a_restarted_container_is_restarted_with_it() {
+    let (mut p, controller) = project("joined", COMPOSE);
+    p.up(&[]);
+    p.ready();
+    let joined = p.container("joined");
+    let value = rotate(&mut p);
+    until_it_has(|| p.container("api"), &value);
+    p.ready();
+    assert_ne!(
+        p.container("joined"),
+        joined,
+        "its network was the old container's"
+    );
+    assert_eq!(starts(&p.container("joined")), 2);
+    controller.stop();
+    p.finish();
+}
+
+#[test]
+fn a_paused_container_a_renamed_one_and_one_with_another_policy_are_still_looked_after() {
+    let (mut p, controller) = project("by-hand", COMPOSE);
+    p.up(&[]);
+    p.ready();
+    let id = p.container("api").id;
+    p.docker(&["pause", &id]).ok();
+    let value = rotate(&mut p);
+    // It cannot be told, and is not killed for that.
+    holds(4, "a paused container is left alone", || {
+        p.container("api").inspect["State"]["Paused"] == true
+    });
+    p.docker(&["unpause", &id]).ok();
+    until_it_has(|| p.container("api"), &value);
+    p.docker(&["rename", &id, &format!("{}-renamed", p.name())])
+        .ok();
+    p.docker(&["update", "--restart", "unless-stopped", &id])
+        .ok();
+    let value = rotate(&mut p);
+    until_it_has(|| p.container("api"), &value);
+    p.ready();
+    let it = p.container("api");
+    assert_eq!(
+        it.inspect["HostConfig"]["RestartPolicy"]["Name"],
+        "unless-stopped"
+    );
+    assert_eq!(
+        (it.id.as_str(), starts(&it)),
+        (id.as_str(), 3),
+        "once for each value"
+    );
+    controller.stop();
+    p.finish();
+}
+
+#[test]
+fn a_job_that_is_over_is_not_started_again() {
+    let (mut p, controller) = project("job", COMPOSE);
+    p.up(&[]);
+    p.compose(&[
+        "run",
+        "-T",
+        "--name",
+        &format!("{}-job", p.name()),
+        "api",
+        "true",
+    ])
+    .ok();
+    let value = rotate(&mut p);
+    until_it_has(
+        || {
+            let all = p.containers("api");
+            all.into_iter()
+                .find(|it| !it.name().ends_with("-job"))
+                .unwrap()
+        },
+        &value,
+    );
+    p.ready();
+    let all = p.containers("api");
+    let job = all.iter().find(|it| it.name().ends_with("-job")).unwrap();
+    assert_eq!(job.exit_code(), Some(0));
+    assert_eq!(job.inspect["State"]["Running"], false);
+    controller.stop();
+    p.finish();
+}
+
+#[test]
+fn a_folder_that_is_moved_and_then_deleted_takes_nothing_along() {
+    let (mut p, controller) = project("folder", COMPOSE);
+    p.up(&[]);
+    p.ready();
+    let (before, joined) = (p.container("api"), p.container("joined"));
+    p.moved(&format!("{}-elsewhere", p.name()));
+    let name = p.name().to_owned();
+    p.compose(&["-p", &name, "up", "-d"]).ok();
+    assert_eq!(
+        (p.container("api"), p.container("joined")),
+        (before, joined),
+        "nothing is recreated"
+    );
+    p.deleted();
+    let value = rotate(&mut p);
+    until_it_has(|| p.container("api"), &value);
+    p.locket(&["status", "--all"]).ok();
+    // Compose knows the project by its labels; it does not know the gate, which is no container.
+    p.without_files(&["down", "-v", "--timeout", "0"]);
+    eventually(120, "nothing is left of the project", || {
+        p.without_files(&["down", "-v", "--timeout", "0"]);
+        p.left().is_empty().then_some(())
+    });
+    p.write("compose.yaml", COMPOSE);
+    controller.stop();
+    p.finish();
+}
+
+#[test]
+fn two_ups_at_once_and_an_up_beside_a_down_end_in_one_of_the_two_states() {
+    let (p, controller) = project("at-once", COMPOSE);
+    p.locket(&["generate", "--yes"]).ok();
+    // Compose itself may lose such a race; nothing of ours may make it worse.
+    let at_once = |first: &[&str], second: &[&str]| {
+        thread::scope(|scope| {
+            let other = scope.spawn(|| p.compose(first).any());
+            p.compose(second).any();
+            other.join().unwrap();
+        });
+    };
+    at_once(&["up", "-d"], &["up", "-d"]);
+    p.compose(&["up", "-d"]).ok();
+    p.ready();
+    assert_eq!(p.anchors().len(), 1);
+    at_once(&["down", "-v", "--timeout", "0"], &["up", "-d"]);
+    p.compose(&["up", "-d"]).ok();
+    p.ready();
+    assert_eq!((p.anchors().len(), p.containers("api").len()), (1, 1));
+    at_once(&["up", "-d"], &["down", "-v", "--timeout", "0"]);
+    p.compose(&["down", "-v", "--timeout", "0"]).ok();
+    eventually(30, "nothing is left", || p.left().is_empty().then_some(()));
+    controller.stop();
+    p.finish();
+}
