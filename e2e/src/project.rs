@@ -92,6 +92,28 @@ impl Project {
         self.write(path, text.replace(from, to));
     }
 
+    /// Moves the project's folder.
+    pub fn moved(&mut self, to: &str) {
+        let to = self.root.path().join(to);
+        fs::rename(&self.dir, &to).unwrap();
+        self.dir = to;
+    }
+
+    /// Removes the files of the project; its folder stays, empty.
+    pub fn deleted(&self) {
+        fs::remove_dir_all(&self.dir).unwrap();
+        fs::create_dir(&self.dir).unwrap();
+    }
+
+    /// `docker compose -p NAME …` where no file of the project is.
+    pub fn without_files(&self, args: &[&str]) -> Output {
+        let elsewhere = tempfile::tempdir().unwrap();
+        let name = ["compose", "-p", &self.name];
+        self.docker(&[&name, args].concat())
+            .dir(elsewhere.path())
+            .any()
+    }
+
     /// A folder for values that lie in files on purpose (a `file` source): the canary search leaves it out.
     pub fn values_dir(&self) -> PathBuf {
         let dir = self.root.path().join("values");

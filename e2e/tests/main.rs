@@ -22,6 +22,7 @@ mod scenarios {
     mod doctor;
     mod generate;
     mod interrupt;
+    mod people;
     mod push;
     mod reach;
     mod refused;
