@@ -1,13 +1,18 @@
 //! `locket.*` labels: what a service's `x-locket` says, for containers that compose did not make, or files that nobody may
 //! extend. `x-locket` wins; see docs/reference/labels.md.
+//!
+//! People write words (`locket.secrets`, …); programs write all of it into one label, `locket.spec`.
+
+mod said;
+mod write;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::compose::{Scope, env_variable, on_change, secret, secrets, service_path, template};
 use crate::diag::{Code, Diagnostic, Place};
-use crate::id::{SecretName, ServiceName};
-use crate::names::suggest;
+use crate::id::{ProjectName, SecretName, ServiceName};
+use crate::names::{is_local, suggest};
 use crate::read::{Cursor, Reading};
 use crate::spec::{
     EnvGrant, FileGrant, FileMode, OnChange, Origin, ProjectSpec, SecretSpec, ServiceSpec,
@@ -16,14 +21,52 @@ use crate::spec::{
 use crate::template::is_name;
 use crate::yaml::{self, Entry, Node, Tag, Value};
 
+pub use said::{Labelled, Said, conflicts, empty, said};
+pub use write::write;
+
 /// What all of our labels begin with.
 pub const PREFIX: &str = "locket.";
 
 /// Labels of our own objects; on a service they are refused.
-pub const RESERVED: [&str; 3] = ["locket.project", "locket.role", "locket.version"];
+pub const RESERVED: [&str; 4] = [
+    "locket.name",
+    "locket.project",
+    "locket.role",
+    "locket.version",
+];
+
+/// The name under which a container is looked after that compose did not make. It makes it one of ours.
+pub const NAME: &str = "locket.name";
+
+/// All that a service asks for, as [`write`] writes it. Beside it no other label says anything.
+pub const SPEC: &str = "locket.spec";
+
+/// The key of a compose file under which services are.
+const SPEC_SERVICES: &str = "services";
+
+/// What the project of a container begins with that compose did not make. Compose allows no dot in a project's name.
+const RUN: &str = "run.";
+
+/// The project of a container with this [`NAME`]; it is the project's only service. `None` if that cannot be its name.
+pub fn project_of(name: &str) -> Option<ProjectName> {
+    let begins = name.starts_with(|c: char| c.is_ascii_alphanumeric());
+    (begins && is_local(name) && name.len() <= 64).then(|| format!("{RUN}{name}").into())
+}
+
+/// The [`NAME`] of the containers of a project that is none of compose's.
+pub fn name_of(project: &ProjectName) -> Option<&str> {
+    let name = project.as_str().strip_prefix(RUN)?;
+    project_of(name).map(|_| name)
+}
 
 const WHOLE: [&str; 3] = ["locket.on_change", "locket.path", "locket.secrets"];
 const BEGINS: [&str; 3] = ["locket.env.", "locket.secret.", "locket.template."];
+
+/// True for a label that asks for something. What else begins as ours do may be somebody's own, and makes nobody ours.
+pub fn asks(label: &str) -> bool {
+    let begins = |it: &&str| label.starts_with(it);
+    label == SPEC || WHOLE.contains(&label) || BEGINS.iter().any(begins)
+}
 
 /// What the labels of one service say.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -114,6 +157,8 @@ pub(crate) fn read_at(all: &Cursor<'_>, scope: &Scope<'_>) -> Labels {
         let rest = |prefix: &str| label.strip_prefix(prefix).filter(|rest| !rest.is_empty());
         if RESERVED.contains(&label) {
             it.say(it.problem(Code::Reserved, format!("the label {label} is locket's own")));
+        } else if label == SPEC {
+            // Generated from what is read here.
         } else if label == "locket.path" {
             out.path = service_path(&it);
         } else if label == "locket.secrets" {
