@@ -183,12 +183,16 @@ impl Session {
     /// Opens the volumes.
     ///
     /// # Errors
-    /// When one of the two directories cannot be opened.
+    /// When one of the two directories cannot be opened. That there is none for services is no error: there are none.
     pub fn open(roots: &Roots, clock: Box<dyn Fn() -> Stamp + Send>) -> io::Result<Self> {
         Ok(Self {
             project: Project::open(&roots.project)?,
             services: match &roots.services {
-                Services::Under(path) => Found::Under(Dir::open(path)?),
+                // Where no service's volume is mounted, the engine has made no directory for them.
+                Services::Under(path) => match Dir::open(path) {
+                    Err(e) if e.kind() == io::ErrorKind::NotFound => Found::Each(BTreeMap::new()),
+                    found => Found::Under(found?),
+                },
                 Services::Each(all) => Found::Each(all.clone()),
             },
             any_filesystem: roots.any_filesystem,

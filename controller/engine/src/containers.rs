@@ -93,6 +93,8 @@ pub struct Container {
     pub image_id: String,
     /// Labels of the container, which include those of its image.
     pub labels: BTreeMap<String, String>,
+    /// When it was made.
+    pub created_at: Option<Time>,
     /// What it is doing, since when, and how it ended last.
     pub state: ContainerState,
     /// `USER`, in the container's words: `1000:1000`, `www-data`, or empty for root.
@@ -394,6 +396,8 @@ struct Inspected {
     id: String,
     name: String,
     image: String,
+    #[serde(default)]
+    created: String,
     state: InspectedState,
     #[serde(default)]
     restart_count: u64,
@@ -543,6 +547,7 @@ impl From<Inspected> for Container {
             image: config.image,
             image_id: said.image,
             labels: config.labels,
+            created_at: parse_rfc3339(&said.created),
             state: ContainerState {
                 status: state.status,
                 started_at: parse_rfc3339(&state.started_at),

@@ -376,6 +376,17 @@ fn what_makes_no_sense_is_refused_and_the_session_goes_on() {
 }
 
 #[test]
+fn without_a_directory_for_services_there_are_none() {
+    let mut world = world(&[]);
+    world.roots.services = Services::Under(world.services.join("not there"));
+    let services = Vec::new();
+    assert_eq!(
+        Client::new(&world).ask(&Request::Volumes),
+        Response::Volumes { services }
+    );
+}
+
+#[test]
 fn volumes_that_are_no_tmpfs_or_no_service_are_not_there() {
     let mut world = world(&["api", "b c"]);
     std::os::unix::fs::symlink("api", world.services.join("link")).unwrap();
