@@ -139,7 +139,7 @@ impl Access {
             host: options.host,
             sources: Sources::new(options.opener, Authority::User(options.config)),
             cache: Arc::default(),
-            impostors: Default::default(),
+            image_labels: Default::default(),
             owners: Default::default(),
             holder: format!("a command (process {})", options.pid),
             metrics: Default::default(),

@@ -14,7 +14,7 @@ use locket_engine::{Container, ContainerSummary, Status, Time, Volume};
 use crate::own::anchor::{self, COMPOSE_PROJECT, Volumes};
 use crate::own::image::PROGRAM;
 use crate::own::{self, PROJECT, ROLE, store};
-use crate::{Host, owners};
+use crate::{Host, observe, owners};
 
 pub use removal::{Error, remove};
 
@@ -151,7 +151,11 @@ impl Seen {
         };
         let is_anchor = |it: &ContainerSummary| role(it) == Some("anchor");
         let mut all = self.containers.iter();
-        all.any(|it| says(it, COMPOSE_PROJECT) || (says(it, PROJECT) && !is_anchor(it)))
+        all.any(|it| {
+            says(it, COMPOSE_PROJECT)
+                || (says(it, PROJECT) && !is_anchor(it))
+                || observe::project_of(&it.labels).as_ref() == Some(project)
+        })
     }
 
     fn with_role<'a>(&'a self, wanted: &'a str) -> impl Iterator<Item = &'a ContainerSummary> {

@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 
 use crate::Host;
 use crate::own::anchor::{self, Anchor, Volumes};
+use crate::own::shim::{self, NotInstalled};
 use crate::session::{self, PING_EVERY, Session};
 use crate::spec::Applied;
 
@@ -457,28 +458,13 @@ async fn acquire(session: &Session, holder: &str) -> Result<Lease, session::Erro
 }
 
 async fn install_shim(host: &Host, session: &Session, project: &ProjectName) -> Result<(), Error> {
-    let lost = |source| Error::Session {
-        project: project.clone(),
-        source,
-    };
-    let sha256 = host.binary.sha256();
-    let there = session.call(&Request::ShimDigest).await.map_err(lost)?;
-    if there == Response::ShimDigest(Some(sha256)) {
-        return Ok(());
-    }
-    let bytes = host.binary.read().map_err(|source| Error::Program {
-        project: project.clone(),
-        source,
-    })?;
-    let install = Request::InstallShim {
-        bytes: bytes.into(),
-        sha256,
-    };
-    let answer = session.call(&install).await;
-    drop(install);
-    // The program was in memory, in frames as well: a controller would weigh twice as much from its first project on.
-    locket_delivery::session::return_memory();
-    answer.map(drop).map_err(lost)
+    let project = project.clone();
+    let installed = shim::install(&host.binary, session, true).await;
+    installed.map_err(|e| match e {
+        NotInstalled::Session(source) => Error::Session { project, source },
+        NotInstalled::Program(source) => Error::Program { project, source },
+        NotInstalled::Own(source) => Error::Own { project, source },
+    })
 }
 
 async fn read<T: DeserializeOwned>(

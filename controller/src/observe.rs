@@ -11,18 +11,19 @@ use locket_core::{
 };
 use locket_crds::id::{Fingerprint, ProjectName, ServiceName};
 use locket_crds::item::{Item, Target};
+use locket_crds::labels;
 use locket_crds::spec::Owner;
 use locket_delivery::clock::Stamp;
 use locket_delivery::layout::SHIM_PATH;
 use locket_delivery::log::Entry;
 use locket_delivery::protocol::{Request, Response, Verdict};
-use locket_engine::{Container, ContainerSummary, Engine, Status};
+use locket_engine::{Container, ContainerSummary, Engine, InspectCache, Status};
 
 use tokio::time::Instant;
 
 use crate::link::{self, Link};
 use crate::own::anchor::{COMPOSE_PROJECT, Volumes};
-use crate::project::Shared;
+use crate::own::shim;
 use crate::session;
 
 /// Compose's label with the service of a container.
@@ -34,50 +35,80 @@ const NUMBER: &str = "com.docker.compose.container-number";
 /// Compose's label on containers of `docker compose run`.
 pub(crate) const ONEOFF: &str = "com.docker.compose.oneoff";
 
-/// Which images carry compose's own labels: a container of such an image has them from it, and not from compose.
+/// What images say of themselves, as far as it could pass for a word about their containers. Kept: an image never changes.
 #[derive(Default)]
-pub struct Impostors(Mutex<HashMap<String, bool>>);
+pub struct ImageLabels(Mutex<HashMap<String, Arc<BTreeMap<String, String>>>>);
 
-impl Impostors {
-    async fn has(&self, engine: &Engine, image: &str) -> Result<bool, locket_engine::Error> {
+impl ImageLabels {
+    /// Nothing for an image that is gone: it cannot be asked, and its containers are as they were.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub async fn of(
+        &self,
+        engine: &Engine,
+        image: &str,
+    ) -> Result<Arc<BTreeMap<String, String>>, locket_engine::Error> {
         let known = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = known().get(image) {
-            return Ok(*known);
+            return Ok(Arc::clone(known));
         }
-        // One that is gone cannot be asked; its containers are as they were.
         let Some(found) = engine.image(image).await? else {
-            return Ok(false);
+            return Ok(Arc::default());
         };
-        let is_one = found.labels.contains_key(CONFIG_HASH);
-        known().insert(image.to_owned(), is_one);
-        Ok(is_one)
+        let counts = |label: &str| label == CONFIG_HASH || label.starts_with(labels::PREFIX);
+        let found = found.labels.into_iter().filter(|(label, _)| counts(label));
+        let found = Arc::new(found.collect::<BTreeMap<_, _>>());
+        known().insert(image.to_owned(), Arc::clone(&found));
+        Ok(found)
     }
 }
 
-/// The project's containers, each with its inspect. Those that compose has made, and no others: images that compose has built
-/// carry its labels for project and service too, and whoever makes an image can put any label on it.
+/// The project that a container belongs to, by its labels alone: compose's, or one of its own.
+pub fn project_of(labels: &BTreeMap<String, String>) -> Option<ProjectName> {
+    match labels.contains_key(CONFIG_HASH) {
+        true => labels.get(COMPOSE_PROJECT).map(|it| it.as_str().into()),
+        false => labels
+            .get(labels::NAME)
+            .and_then(|it| labels::project_of(it)),
+    }
+}
+
+/// The project's containers, each with its inspect. Those that compose has made, or `docker run` with our label, and no others:
+/// images that compose has built carry its labels for project and service too, and whoever makes an image can put any label on it.
 ///
 /// # Errors
 /// When the engine does not answer.
 pub async fn containers(
-    shared: &Shared,
+    engine: &Engine,
+    known: (&InspectCache, &ImageLabels),
     project: &ProjectName,
 ) -> Result<Vec<Arc<Container>>, locket_engine::Error> {
-    let engine = &shared.host.engine;
-    let listed = engine
-        .containers(&[&format!("{COMPOSE_PROJECT}={project}"), CONFIG_HASH])
-        .await?;
-    let look = async |it: &ContainerSummary| {
-        let found = shared.cache.inspect(engine, it).await?;
-        Ok(match found {
-            Some(it) if !shared.impostors.has(engine, &it.image_id).await? => Some(it),
-            _ => None,
-        })
+    let (cache, images) = known;
+    let of = |label: &str, value: &str| format!("{label}={value}");
+    let (filters, decides) = match labels::name_of(project) {
+        Some(name) => (vec![of(labels::NAME, name)], labels::NAME),
+        None => (
+            vec![
+                of(COMPOSE_PROJECT, project.as_str()),
+                CONFIG_HASH.to_owned(),
+            ],
+            CONFIG_HASH,
+        ),
     };
-    let looks = listed
-        .iter()
-        .filter(|it| it.labels.contains_key(SERVICE))
-        .map(look);
+    let filters: Vec<&str> = filters.iter().map(String::as_str).collect();
+    let listed = engine.containers(&filters).await?;
+    let look = async |it: &ContainerSummary| {
+        let Some(it) = cache.inspect(engine, it).await? else {
+            return Ok(None);
+        };
+        let of_image = images.of(engine, &it.image_id).await?;
+        Ok::<_, locket_engine::Error>((!of_image.contains_key(decides)).then_some(it))
+    };
+    let is_of = |it: &&ContainerSummary| {
+        project_of(&it.labels).as_ref() == Some(project) && service_in(&it.labels).is_some()
+    };
+    let looks = listed.iter().filter(is_of).map(look);
     let mut found = Vec::new();
     for look in join_all(looks).await {
         found.extend(look?);
@@ -85,18 +116,26 @@ pub async fn containers(
     Ok(found)
 }
 
+fn service_in(labels: &BTreeMap<String, String>) -> Option<ServiceName> {
+    let label = match labels.contains_key(CONFIG_HASH) {
+        true => SERVICE,
+        false => labels::NAME,
+    };
+    labels.get(label).map(|it| it.as_str().into())
+}
+
 /// The service that a container belongs to.
 pub fn service_of(it: &Container) -> ServiceName {
-    it.labels
-        .get(SERVICE)
-        .map_or_else(ServiceName::default, |s| s.as_str().into())
+    service_in(&it.labels).unwrap_or_default()
 }
 
 /// A container in the planner's words. What we are doing to it, and what it told of itself, is added by the caller.
 pub fn container(it: &Container, volumes: Option<&Volumes>) -> ObservedContainer {
     let service = service_of(it);
     let own = volumes.and_then(|v| v.services.get(&service));
-    let shim = volumes.map(|v| &v.project_volume);
+    let is_shims = |volume: &String| {
+        volume == shim::VOLUME || volumes.is_some_and(|v| v.project_volume == *volume)
+    };
     ObservedContainer {
         id: ContainerId(it.id.clone()),
         name: it.name.clone(),
@@ -105,13 +144,14 @@ pub fn container(it: &Container, volumes: Option<&Volumes>) -> ObservedContainer
             .get(NUMBER)
             .and_then(|n| n.parse().ok())
             .unwrap_or(0),
-        oneoff: is_oneoff(it),
+        // Whoever stops one of `--rm` removes it.
+        oneoff: is_oneoff(it) || it.auto_remove,
         has_volume: own.is_some_and(|name| mounts(it, name)),
         has_shim: it.init == Some(true)
             && it
                 .mounts
                 .iter()
-                .any(|m| m.target == SHIM_PATH && Some(&m.source) == shim),
+                .any(|m| m.target == SHIM_PATH && is_shims(&m.source)),
         state: match it.state.status {
             Status::Created => ContainerState::Created,
             Status::Running => ContainerState::Running,
@@ -314,7 +354,7 @@ fn mounts(it: &Container, volume: &str) -> bool {
     it.mounts.iter().any(is_it)
 }
 
-fn is_oneoff(it: &Container) -> bool {
+pub(crate) fn is_oneoff(it: &Container) -> bool {
     let label = it.labels.get(ONEOFF);
     label.is_some_and(|v| v.eq_ignore_ascii_case("true"))
 }

@@ -22,7 +22,7 @@ use crate::Host;
 use crate::api;
 pub use crate::listen::Clock;
 use crate::listen::Listener;
-use crate::observe::CONFIG_HASH;
+use crate::observe;
 use crate::own::PROJECT;
 use crate::own::anchor::COMPOSE_PROJECT;
 use crate::project::Shared;
@@ -88,7 +88,7 @@ pub async fn run(
         host: settings.host,
         sources,
         cache: Arc::default(),
-        impostors: Default::default(),
+        image_labels: Default::default(),
         owners: Default::default(),
         holder: settings.holder,
         metrics: Default::default(),
@@ -164,9 +164,7 @@ pub(crate) async fn follow_engine(service: Arc<Service>) {
         match event {
             Event::Init => listed.clear(),
             Event::Lost => {}
-            Event::InitApply(it) => {
-                listed.extend(it.labels.get(COMPOSE_PROJECT).map(|p| p.as_str().into()))
-            }
+            Event::InitApply(it) => listed.extend(observe::project_of(&it.labels)),
             Event::InitDone => {
                 listed.extend(service.known());
                 listed.extend(service.on_the_engine().await.unwrap_or_default());
@@ -175,16 +173,11 @@ pub(crate) async fn follow_engine(service: Arc<Service>) {
                 }
             }
             Event::Container(it) => {
-                let of = |label: &str| {
-                    it.attributes
-                        .get(label)
-                        .map(|p| ProjectName::from(p.as_str()))
-                };
-                let by_compose = it.attributes.contains_key(CONFIG_HASH);
-                let compose = of(COMPOSE_PROJECT).filter(|p| by_compose && service.is_mine(p));
-                if let Some(project) = compose {
+                let project = observe::project_of(&it.attributes).filter(|p| service.is_mine(p));
+                let anchors = it.attributes.get(PROJECT).map(|p| p.as_str().into());
+                if let Some(project) = project {
                     service.saw(&project, &it);
-                } else if let Some(project) = of(PROJECT)
+                } else if let Some(project) = anchors
                     && service.uses_anchor(&project, &it.id)
                 {
                     ask(&project, Trigger::change("anchor event"));

@@ -1,6 +1,7 @@
 //! One project, from pass to pass. Everything in here can be lost: the next pass reads what matters from the engine.
 
 mod apply;
+mod heed;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,9 +21,10 @@ use tokio::time::Instant;
 use crate::Host;
 use crate::background::{Background, Wake};
 use crate::inbox::Inbox;
+use crate::labelled::Labels;
 use crate::link::{self, Lease, Link, Switches};
 use crate::metrics::{Metrics, Tally};
-use crate::observe::{self, Impostors, Logs};
+use crate::observe::{self, ImageLabels, Logs};
 use crate::own::anchor;
 use crate::owners::Owners;
 use crate::resolve::{Order, Workbench};
@@ -54,14 +56,28 @@ pub struct Shared {
     pub sources: Sources,
     /// One inspect a container incarnation.
     pub cache: Arc<InspectCache>,
-    /// Containers that are not what their labels say.
-    pub impostors: Impostors,
+    /// Labels that containers have from their images.
+    pub image_labels: ImageLabels,
     /// Numbers of named owners.
     pub owners: Owners,
     /// How others reach the holder of our leases.
     pub holder: String,
     /// What is counted.
     pub metrics: Metrics,
+}
+
+impl Shared {
+    /// The containers of a project.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub async fn containers(
+        &self,
+        project: &ProjectName,
+    ) -> Result<Vec<Arc<Container>>, locket_engine::Error> {
+        let known = (&*self.cache, &self.image_labels);
+        observe::containers(&self.host.engine, known, project).await
+    }
 }
 
 /// How far a pass goes.
@@ -192,6 +208,8 @@ pub struct Project {
     released: Option<Instant>,
     /// Publishes that the anchor refused, by service.
     refused: BTreeMap<ServiceName, String>,
+    /// What labels say that the applied `x-locket` does not; as of the last look.
+    conflicts: Vec<String>,
     /// Passes in a row in which a step failed.
     failures: u32,
     /// What was done so far.
@@ -223,6 +241,7 @@ impl Project {
             idle_since: None,
             released: None,
             refused: BTreeMap::new(),
+            conflicts: Vec::new(),
             failures: 0,
             tally: Tally::default(),
         }
@@ -319,13 +338,18 @@ impl Project {
             }
         };
         let (containers, volumes, guess) = tokio::join!(
-            observe::containers(shared, &self.name),
+            shared.containers(&self.name),
             volumes,
             self.guess(shared, due)
         );
         let containers = containers?;
         if !mode.only_looks() && !self.is_wanted(shared, &containers, now).await? {
             return Ok(Passed::Absent);
+        }
+        let labels = Labels::read(&shared.host.engine, &shared.image_labels, &containers).await?;
+        if !mode.only_looks() && self.link.is_none() && !labels.are_none() {
+            let made = anchor::Volumes::make(&shared.host.engine, &self.name).await;
+            made.map_err(|source| self.own(source))?;
         }
         // Load.
         match self.open_link(shared, mode, volumes).await {
@@ -350,6 +374,7 @@ impl Project {
         }
         // Validate.
         let config = shared.sources.config();
+        self.heed(&labels, &config, mode).await?;
         let Some(applied) = self.applied.clone() else {
             return Ok(Passed::Absent);
         };
@@ -357,7 +382,7 @@ impl Project {
             Some(compiled) => Arc::clone(compiled),
             None => Arc::clone(
                 self.compiled
-                    .insert(Arc::new(Compiled::new(&applied.spec, &config))),
+                    .insert(Arc::new(Compiled::of(&applied, &config))),
             ),
         };
         let desired = &compiled.desired;
@@ -494,10 +519,13 @@ impl Project {
         }
         if self.link.is_none() {
             // Somebody else's gate, or what a killed one has left, has its time too.
-            let left = anchor::find(&shared.host, &self.name, &[])
-                .await
-                .map_err(Error::Release)?;
-            if left.ours.is_empty() && left.foreign.is_empty() {
+            let left = anchor::find(&shared.host, &self.name, &[]);
+            let left = left.await.map_err(Error::Release)?;
+            let made = anchor::is_made(&shared.host.engine, &self.name);
+            if left.ours.is_empty()
+                && left.foreign.is_empty()
+                && !made.await.map_err(Error::Release)?
+            {
                 return Ok(false);
             }
         }
@@ -506,6 +534,11 @@ impl Project {
             return Ok(self.link.is_some());
         }
         self.release(shared).await?;
+        // What compose has made is compose's to remove; nobody else would come for what it has not.
+        let removed = anchor::Volumes::remove(&shared.host.engine, &self.name).await;
+        removed.map_err(Error::Release)?;
+        // No `down` is at work whose end would have to be waited for.
+        self.released = None;
         Ok(false)
     }
 
@@ -546,15 +579,11 @@ impl Project {
         seen: Option<Result<Option<anchor::Volumes>, crate::own::Error>>,
     ) -> Result<(), Error> {
         if let Some(link) = &self.link {
-            let own = |source| link::Error::Own {
-                project: self.name.clone(),
-                source,
-            };
             let volumes = match seen {
                 Some(seen) => seen,
                 None => anchor::Volumes::find(&shared.host.engine, &self.name).await,
             };
-            let volumes = volumes.map_err(own)?;
+            let volumes = volumes.map_err(|source| self.own(source))?;
             if !link.session.is_lost() && volumes.as_ref() == Some(&link.volumes) {
                 if mode.only_looks() {
                     // Somebody else writes.
@@ -611,14 +640,25 @@ impl Project {
         kept: BTreeSet<ServiceName>,
     ) -> Result<(), Error> {
         spec.project = self.name.clone();
+        self.write_applied(spec, kept, None).await
+    }
+
+    async fn write_applied(
+        &mut self,
+        spec: locket_crds::spec::ProjectSpec,
+        kept: BTreeSet<ServiceName>,
+        labels: Option<BTreeMap<ServiceName, String>>,
+    ) -> Result<(), Error> {
         let Some(link) = &self.link else {
             return Ok(());
         };
-        let unchanged = self.applied.as_ref().is_some_and(|a| a.spec == spec);
+        let before = self.applied.as_ref();
+        let unchanged = before.is_some_and(|a| a.spec == spec && a.labels == labels);
         // Also when nothing has changed: `status` compares the time with the user's files.
         let applied = Applied {
             spec,
             kept,
+            labels,
             at: link.clock().await?.realtime,
         };
         link.write_spec(&applied).await?;
@@ -628,6 +668,13 @@ impl Project {
             self.compiled = None;
         }
         Ok(())
+    }
+
+    fn own(&self, source: crate::own::Error) -> link::Error {
+        link::Error::Own {
+            project: self.name.clone(),
+            source,
+        }
     }
 
     /// Services that a partial spec left out go with their last container.
@@ -656,6 +703,7 @@ impl Project {
             spec,
             at: 0,
             kept: BTreeSet::new(),
+            labels: None,
         });
         (self.supposed, self.compiled) = (true, None);
     }
@@ -770,7 +818,11 @@ impl Project {
         let verify = self
             .verified
             .map(|at| (at + VERIFY_EVERY).saturating_duration_since(now));
-        [at, poll, verify]
+        // Where nothing is asked for any more, nothing else brings the end about.
+        let release = self
+            .idle_since
+            .map(|since| (since + RELEASE_AFTER).saturating_duration_since(now));
+        [at, poll, verify, release]
             .into_iter()
             .flatten()
             .min()

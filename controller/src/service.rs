@@ -601,7 +601,7 @@ impl Service {
                     if let Some(spec) = request.spec.clone() {
                         let (spec, kept) = match &project.applied {
                             Some(old) => {
-                                let found = observe::containers(&self.shared, name).await;
+                                let found = self.shared.containers(name).await;
                                 let found = found.map_err(|e| {
                                     Error::unavailable("the engine does not answer", e)
                                 })?;

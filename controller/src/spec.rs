@@ -27,6 +27,9 @@ pub struct Applied {
     /// Services that the last spec left out; they stay while they have containers.
     #[serde(default)]
     pub kept: BTreeSet<ServiceName>,
+    /// It comes from the labels of containers, and these are broken, by service; `None`: somebody handed it over.
+    #[serde(default)]
+    pub labels: Option<BTreeMap<ServiceName, String>>,
 }
 
 /// A spec, ready for planning.
@@ -46,6 +49,16 @@ pub struct Compiled {
 }
 
 impl Compiled {
+    /// The same of what was applied: services whose labels are broken get nothing.
+    pub fn of(applied: &Applied, config: &HostConfig) -> Self {
+        let mut it = Self::new(&applied.spec, config);
+        for (service, why) in applied.labels.iter().flatten() {
+            it.problems.push(format!("{service}: {why}"));
+            it.broken.insert(service.clone(), why.clone());
+        }
+        it
+    }
+
     /// Looks names up and applies the host's defaults.
     pub fn new(spec: &ProjectSpec, config: &HostConfig) -> Self {
         let (mut items, diagnostics) = resolve(spec);

@@ -232,6 +232,15 @@ pub fn view(project: &Project, look: &Look, before: &View, numbers: &Numbers) ->
             &message,
         );
     }
+    if let Some(message) = project.conflicts().first() {
+        set(
+            &mut conditions,
+            ConditionKind::Drifted,
+            true,
+            "LabelConflict",
+            message,
+        );
+    }
     if project.switches.paused {
         set(&mut conditions, ConditionKind::Paused, true, "ByUser", "");
     }

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use locket_crds::api::{self, ApplyMode, ApplyRequest, Progress};
 use locket_crds::id::ServiceName;
+use locket_crds::labels;
 use locket_crds::spec::{ComposeService, ProjectSpec};
 use locket_engine::{CreateContainer, Health, Healthcheck, NewMount, RestartPolicy, Status};
 use tokio::time::sleep;
 
 use super::World;
 use crate::access::Error;
+use crate::own::shim;
 
 /// What of a service matters to an engine and not to us, so that the model does not have it.
 #[derive(Debug, Clone, Default)]
@@ -43,15 +45,19 @@ impl World {
     pub async fn volumes(&self) {
         let none = BTreeMap::new();
         let tmpfs = crate::own::anchor::tmpfs_options();
-        let own = ("locket".to_owned(), &none);
+        let own = (!self.labels).then(|| ("locket".to_owned(), &none));
         let spec = self.spec();
         let services = spec.services.keys();
-        for (key, options) in
-            std::iter::once(own).chain(services.map(|s| (format!("locket-{s}"), &tmpfs)))
+        for (key, options) in own
+            .into_iter()
+            .chain(services.map(|s| (format!("locket-{s}"), &tmpfs)))
         {
             let name = self.volume(&key);
             if self.engine.volume(&name).await.unwrap().is_none() {
-                let labels = self.label("volume", &key).into();
+                let labels = match labels::name_of(&self.name()) {
+                    Some(_) => BTreeMap::new(),
+                    None => self.label("volume", &key).into(),
+                };
                 self.engine
                     .create_volume(&name, options, &labels)
                     .await
@@ -226,7 +232,10 @@ impl World {
         let mut mounts = Vec::new();
         if let Some(asked) = spec.services.get(service) {
             mounts.push(NewMount::Volume {
-                source: self.volume("locket"),
+                source: match self.labels {
+                    true => shim::VOLUME.to_owned(),
+                    false => self.volume("locket"),
+                },
                 target: "/sbin/docker-init".into(),
                 subpath: Some("shim/docker-init".into()),
                 read_only: true,
@@ -250,6 +259,13 @@ impl World {
         labels.extend(self.label("container-number", &number.to_string()));
         labels.extend(self.label("oneoff", oneoff));
         labels.extend(self.label("config-hash", "of this service"));
+        if let Some(name) = labels::name_of(&self.name()) {
+            labels = [(labels::NAME.to_owned(), name.to_owned())].into();
+        }
+        if self.labels {
+            let text = labels::write(&spec, &service.into());
+            labels.extend(text.map(|text| (labels::SPEC.to_owned(), text)));
+        }
         let image = spec.model[service].image.clone();
         let create = CreateContainer {
             name,

@@ -53,6 +53,8 @@ pub struct World {
     project: String,
     text: String,
     runs: BTreeMap<String, Runs>,
+    /// No gate is called: containers carry in labels what they ask for.
+    labels: bool,
 }
 
 /// A second controller.
@@ -92,6 +94,7 @@ impl World {
             project: project.to_owned(),
             text: text.to_owned(),
             runs: BTreeMap::new(),
+            labels: false,
         };
         for image in world.images() {
             world.fake.add_image(&image, FakeImage::default());
@@ -105,6 +108,15 @@ impl World {
         let mut world = Self::alone("shop", text).await;
         world.start_controller().await;
         world
+    }
+
+    /// From now on nobody hands over what is asked for: it stands in labels, and the shim comes from the engine's own volume.
+    /// In a project that stands for one container `up` is `docker run`.
+    pub async fn by_labels(&mut self) {
+        let binary = Binary::new(programs::binary()).unwrap();
+        let host = Host::new(self.engine.clone(), binary, "test");
+        crate::own::shim::prepare(&host, true).await.unwrap();
+        self.labels = true;
     }
 
     fn images(&self) -> Vec<String> {
@@ -137,7 +149,7 @@ impl World {
             host: Arc::new(Host::new(engine, binary, "test")),
             sources: Sources::new(Arc::new(Opener(Arc::clone(&self.backend))), authority),
             cache: Arc::default(),
-            impostors: Default::default(),
+            image_labels: Default::default(),
             owners: Default::default(),
             holder: "a test".into(),
             metrics: Default::default(),
@@ -266,11 +278,12 @@ impl World {
     /// What a pass takes for the project's containers, by name.
     pub async fn taken_for_ours(&self) -> Vec<String> {
         let shared = Arc::clone(self.someone().await.service.shared());
-        let found = crate::observe::containers(&shared, &self.name()).await;
+        let found = shared.containers(&self.name()).await;
         found.unwrap().iter().map(|it| it.name.clone()).collect()
     }
 
-    /// The first container of a service.    ///
+    /// The first container of a service.
+    ///
     /// # Panics
     /// When there is none.
     pub async fn container(&self, service: &str) -> Container {

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use locket_crds::id::{ProjectName, ServiceName};
+use locket_crds::labels;
 use locket_engine::{Container, Engine, NewMount, RestartPolicy, Status, Volume};
 
 use super::{Error, PROJECT, ROLE, foreign, locked_down, mount};
@@ -18,6 +19,8 @@ const COMPOSE_VOLUME: &str = "com.docker.compose.volume";
 pub const TMPFS: &str = "size=64m,mode=0755,nosuid,nodev,noexec";
 /// Key of the project volume in the generated file; services' volumes are `locket-<service>`.
 const KEY: &str = "locket";
+/// [`ROLE`] of a project volume that we have made ourselves.
+const PROJECT_VOLUME: &str = "project";
 /// The command that the anchor idles in.
 const COMMAND: &str = "anchor";
 /// The built-in store's volume; every anchor holds its empty subpath, so that a prune never finds it unused.
@@ -42,6 +45,9 @@ impl Volumes {
     /// # Errors
     /// When the engine does not answer.
     pub async fn find(engine: &Engine, project: &ProjectName) -> Result<Option<Self>, Error> {
+        if let Some(name) = labels::name_of(project) {
+            return Self::of_container(engine, project, name).await;
+        }
         let all = engine
             .volumes(&[&format!("{COMPOSE_PROJECT}={project}")])
             .await?;
@@ -54,6 +60,9 @@ impl Volumes {
     /// When the engine does not answer.
     pub async fn all(engine: &Engine) -> Result<Vec<Self>, Error> {
         let all = engine.volumes(&[COMPOSE_PROJECT]).await?;
+        let made = engine
+            .volumes(&[&format!("{ROLE}={PROJECT_VOLUME}")])
+            .await?;
         let mut by_project: BTreeMap<ProjectName, Vec<Volume>> = BTreeMap::new();
         for volume in all {
             if let Some(project) = volume.labels.get(COMPOSE_PROJECT) {
@@ -63,10 +72,76 @@ impl Volumes {
                     .push(volume);
             }
         }
-        Ok(by_project
+        let mut found: Vec<Self> = by_project
             .iter()
             .filter_map(|(project, volumes)| Self::among(project, volumes))
-            .collect())
+            .collect();
+        for volume in made {
+            let project = volume.labels.get(PROJECT).map(|p| p.as_str().into());
+            if let Some(project) = project.filter(|p| labels::name_of(p).is_some()) {
+                found.extend(Self::find(engine, &project).await?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Those of a container that compose did not make. `docker run` makes the tmpfs volume, so they are told by their names.
+    async fn of_container(
+        engine: &Engine,
+        project: &ProjectName,
+        name: &str,
+    ) -> Result<Option<Self>, Error> {
+        let project_volume = volume_name(project, KEY);
+        if !is_made(engine, project).await? {
+            return Ok(None);
+        }
+        let own = volume_of(project, &name.into());
+        let found = engine.volume(&own).await?.filter(is_tmpfs);
+        Ok(Some(Self {
+            project: project.clone(),
+            project_volume,
+            services: found.map(|_| (name.into(), own)).into_iter().collect(),
+        }))
+    }
+
+    /// Makes the project volume, where nobody else has: compose makes only volumes that a service mounts, and `docker run` none
+    /// but its own.
+    ///
+    /// # Errors
+    /// When the engine refuses.
+    pub async fn make(engine: &Engine, project: &ProjectName) -> Result<(), Error> {
+        let mut labels = BTreeMap::from([
+            (ROLE.to_owned(), PROJECT_VOLUME.to_owned()),
+            (PROJECT.to_owned(), project.to_string()),
+        ]);
+        if labels::name_of(project).is_none() {
+            labels.insert(COMPOSE_PROJECT.to_owned(), project.to_string());
+            labels.insert(COMPOSE_VOLUME.to_owned(), KEY.to_owned());
+        }
+        let (name, none) = (volume_name(project, KEY), BTreeMap::new());
+        let made = engine.create_volume(&name, &none, &labels).await;
+        Ok(made.map(drop)?)
+    }
+
+    /// Removes the volumes of a project whose project volume we have made: compose's `down -v` has found the others in use. They
+    /// are empty without an anchor. What somebody uses stays.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub async fn remove(engine: &Engine, project: &ProjectName) -> Result<(), Error> {
+        if !is_made(engine, project).await? {
+            return Ok(());
+        }
+        let found = Self::find(engine, project).await?;
+        let services = found.into_iter().flat_map(|it| it.services.into_values());
+        // The project volume last: without it nobody would come for the others.
+        for volume in services.chain([volume_name(project, KEY)]) {
+            match engine.remove_volume(&volume, false).await {
+                Err(e) if !e.is_conflict() => return Err(e.into()),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     fn among(project: &ProjectName, all: &[Volume]) -> Option<Self> {
@@ -76,8 +151,7 @@ impl Volumes {
             let Some(key) = volume.labels.get(COMPOSE_VOLUME) else {
                 continue;
             };
-            let tmpfs = volume.driver == "local"
-                && volume.options.get("type").is_some_and(|t| t == "tmpfs");
+            let tmpfs = is_tmpfs(volume);
             if key == KEY && !tmpfs {
                 project_volume = Some(volume.name.clone());
             } else if let Some(service) = key.strip_prefix("locket-").filter(|_| tmpfs) {
@@ -127,6 +201,32 @@ pub(crate) fn tmpfs_options() -> BTreeMap<String, String> {
     [("type", "tmpfs"), ("device", "tmpfs"), ("o", TMPFS)]
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .into()
+}
+
+fn is_tmpfs(it: &Volume) -> bool {
+    it.driver == "local" && it.options.get("type").is_some_and(|t| t == "tmpfs")
+}
+
+/// As compose names a volume of a project.
+fn volume_name(project: &ProjectName, key: &str) -> String {
+    format!("{project}_{key}")
+}
+
+/// The tmpfs volume of a service of a project that is none of compose's.
+pub fn volume_of(project: &ProjectName, service: &ServiceName) -> String {
+    volume_name(project, &format!("{KEY}-{service}"))
+}
+
+/// Whether we have made the project volume ourselves: it has the name that we give it, and our labels.
+///
+/// # Errors
+/// When the engine does not answer.
+pub async fn is_made(engine: &Engine, project: &ProjectName) -> Result<bool, Error> {
+    let volume = engine.volume(&volume_name(project, KEY)).await?;
+    Ok(volume.is_some_and(|it| {
+        let is = |label: &str, value: &str| it.labels.get(label).is_some_and(|v| v == value);
+        is(ROLE, PROJECT_VOLUME) && is(PROJECT, project.as_str())
+    }))
 }
 
 /// An anchor of ours.

@@ -6,13 +6,14 @@
 pub mod anchor;
 pub mod controller;
 pub mod image;
+pub mod shim;
 pub mod store;
 
 use locket_engine::{Container, CreateContainer, Engine, NewMount, RestartPolicy};
 
 use image::Binary;
 
-/// Label with the role of a container of ours: `anchor`, `store`, `controller`.
+/// Label with the role of a container of ours (`anchor`, `store`, `controller`, `shim`), or of a volume that we made.
 pub const ROLE: &str = "locket.role";
 /// Label with the compose project that an anchor belongs to. Not compose's own label: that would make it an orphan.
 pub const PROJECT: &str = "locket.project";
