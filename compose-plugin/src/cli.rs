@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 
 use crate::cmd::{
     apply, check, controller, doctor, events, explain, generate, init, pause, plan, refresh,
-    schema, secret, status, trust, up, wait,
+    run_args, schema, secret, status, trust, up, wait,
 };
 use crate::context::{Context, Surroundings};
 use crate::endpoint::GlobalFlags;
@@ -38,6 +38,8 @@ enum Command {
     Generate(generate::GenerateArgs),
     /// Look for mistakes in the compose files
     Check(check::CheckArgs),
+    /// Print the flags of `docker run` for a container that is to be looked after
+    RunArgs(run_args::RunArgs),
     /// `docker compose up` with what `generate` would write, in memory
     Up(up::UpArgs),
     /// Set, list and back up secrets of the built-in encrypted store
@@ -136,6 +138,7 @@ async fn run(command: Command, cx: &Context) -> Result<ExitCode> {
     match command {
         Command::Init(args) => init::run(args, cx).await,
         Command::Generate(args) => generate::run(args, cx).await,
+        Command::RunArgs(args) => run_args::run(args, cx).await,
         Command::Check(args) => check::run(args, cx).await,
         Command::Up(args) => up::run(args, cx).await,
         Command::Secret(args) => secret::run(args, cx).await,

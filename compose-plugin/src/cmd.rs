@@ -13,6 +13,7 @@ mod looks;
 pub mod pause;
 pub mod plan;
 pub mod refresh;
+pub mod run_args;
 pub mod schema;
 pub mod secret;
 pub mod status;

@@ -3,12 +3,14 @@
 //! - [`sufficient`] tells what is missing; the gate refuses only that, never a difference in text.
 //! - [`Additions`] is what `generate` adds, [`document`] writes it as a file of its own, [`inline`] into the user's file.
 //! - [`own`] adds the gate and `depends_on` to the user's file, as edits of its text.
+//! - [`flags`] are the same for `docker run`.
 //!
 //! The bytes that [`document`] writes are frozen for v1: a change would recreate everybody's containers.
 
 mod additions;
 pub mod document;
 mod edit;
+pub mod flags;
 pub mod images;
 pub mod inline;
 pub mod own;
@@ -20,7 +22,7 @@ mod sufficient;
 pub use additions::{Additions, Check, Service, additions};
 pub use edit::EditError;
 pub use place::{Place, place, with_compose_file};
-pub use sufficient::{Missing, What, gate, needs_volume, refusal, sufficient};
+pub use sufficient::{Missing, What, gate, is_gateless, needs_volume, refusal, sufficient};
 
 /// The project volume's key in the model.
 pub const PROJECT_VOLUME: &str = "locket";

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use locket_crds::id::{ProjectName, ServiceName};
 use locket_crds::item::Item;
+use locket_crds::labels;
 use locket_crds::reference::SecretRef;
 use serde::Deserialize;
 
@@ -30,11 +31,20 @@ impl ProjectFlag {
     }
 }
 
+/// The project of a container that compose did not make, if one is named: no compose file belongs to it.
+pub fn container(flags: &ComposeFlags) -> Option<ProjectName> {
+    let name = ProjectName::from(flags.project_name.as_deref()?);
+    labels::name_of(&name).is_some().then_some(name)
+}
+
 /// The files of the project that is meant; nothing where there is none.
 ///
 /// # Errors
 /// Files were named and are not there.
 pub fn files(cx: &Context, flags: &ComposeFlags) -> Result<Option<Files>> {
+    if container(flags).is_some() {
+        return Ok(None);
+    }
     match files::find(flags, &cx.env, &cx.dir) {
         Ok(found) => Ok(Some(found)),
         Err(e)

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use locket_controller::own::shim;
 
 use crate::compose::ComposeFlags;
 use crate::context::Context;
@@ -10,6 +11,7 @@ use crate::docker::Docker;
 use crate::error::{CommandError, Result};
 use crate::generate::document;
 use crate::generate::prepare::{Options, Prepared, prepare};
+use crate::output::lines;
 use crate::user_files::{Change, write_all};
 
 /// Arguments of `generate`.
@@ -26,6 +28,9 @@ pub struct GenerateArgs {
     /// Add all lines to the compose file itself instead of a file beside it
     #[arg(long)]
     inline: bool,
+    /// For compose without this plugin: put what services ask for into labels, so that no gate is needed
+    #[arg(long, conflicts_with = "inline")]
+    labels: bool,
 }
 
 /// Runs it.
@@ -36,8 +41,8 @@ pub async fn run(args: GenerateArgs, cx: &Context) -> Result<ExitCode> {
     let docker = Docker::new(&cx.globals, &cx.env, &cx.dir);
     let options = Options {
         inline: args.inline,
-        always_gate: false,
-        in_memory: false,
+        labels: args.labels,
+        ..Options::default()
     };
     let prepared = prepare(
         &docker,
@@ -53,7 +58,26 @@ pub async fn run(args: GenerateArgs, cx: &Context) -> Result<ExitCode> {
     }
     warn(&prepared, cx);
     write(&prepared, &[], args.yes, cx)?;
+    if args.labels {
+        prepare_shim(cx).await;
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Makes the volume with the shim on the engine here, if there is one. It may be another engine that compose will run on.
+pub(super) async fn prepare_shim(cx: &Context) {
+    let prepared = async {
+        let host = cx.host().await?;
+        let prepared = shim::prepare(&host, false).await;
+        prepared.map_err(|e| CommandError::user("the engine refused").because(e))
+    };
+    if let Err(e) = prepared.await {
+        cx.term.warn(format_args!(
+            "{}; `docker locket controller install` makes the volume {} too",
+            lines(&e.one_line()),
+            shim::VOLUME
+        ));
+    }
 }
 
 /// Shows the warnings of the project.

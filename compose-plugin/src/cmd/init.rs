@@ -41,7 +41,7 @@ pub async fn run(args: InitArgs, cx: &Context) -> Result<ExitCode> {
     let options = Options {
         inline: args.inline,
         always_gate: true,
-        in_memory: false,
+        ..Options::default()
     };
     let mut prepared = prepare(
         &docker,

@@ -8,6 +8,7 @@ use locket_crds::api::PlanView;
 use crate::compose::ComposeFlags;
 use crate::context::Context;
 use crate::error::{CommandError, Result};
+use crate::generate::is_gateless;
 use crate::output::lines;
 use crate::project;
 
@@ -51,7 +52,7 @@ pub async fn run(args: PlanArgs, cx: &Context) -> Result<ExitCode> {
     })
 }
 
-/// The project that is meant, and what its files say; without files, what was applied last.
+/// The project that is meant, and what its files say; without files, or with labels instead of a gate, what was applied last.
 pub(super) async fn wanted(
     cx: &Context,
     flags: &ComposeFlags,
@@ -64,7 +65,9 @@ pub(super) async fn wanted(
     }
     let loaded = project::load(cx, flags).await?;
     let spec = loaded.spec(cx.term.color())?.clone();
-    Ok((spec.project.clone(), Some(spec)))
+    let project = spec.project.clone();
+    // What is handed over would win over the labels for ever.
+    Ok((project, (!is_gateless(&loaded.extras)).then_some(spec)))
 }
 
 fn text(plan: &PlanView) -> String {

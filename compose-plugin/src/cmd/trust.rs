@@ -5,15 +5,17 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
+use locket_controller::labelled;
 use locket_crds::config::{HostConfig, MissingGrant};
 use locket_crds::reference::SecretRef;
+use locket_crds::resolve::resolve;
 use locket_crds::spec::ProjectSpec;
 use locket_crds::yaml::{self, Node, Value};
 use locket_providers::local::{ConfigFile, LocalClient};
 
 use crate::compose::ComposeFlags;
 use crate::config::{self, store_error};
-use crate::context::Context;
+use crate::context::{Context, engine_error};
 use crate::credentials;
 use crate::error::{CommandError, Result};
 use crate::output::lines;
@@ -69,10 +71,9 @@ pub async fn run(args: TrustArgs, cx: &Context) -> Result<ExitCode> {
         ));
         return Ok(ExitCode::SUCCESS);
     }
-    let loaded = project::load(cx, &args.compose).await?;
-    let spec = loaded.spec(cx.term.color())?;
+    let spec = &asked(&args.compose, cx).await?;
     let store = cx.store().await?;
-    let used = project::references(&loaded.items);
+    let used = project::references(&resolve(spec).0);
     let (before, config) = grants(&store).await?;
     let wanted = missing(&config, spec, &used)?;
     for name in rootless(&config, spec, &used)? {
@@ -123,6 +124,28 @@ pub async fn run(args: TrustArgs, cx: &Context) -> Result<ExitCode> {
     .await?;
     cx.term.info(format_args!("granted to {}", spec.project));
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the project asks for: by its compose files, or by the labels of a container that compose did not make.
+async fn asked(flags: &ComposeFlags, cx: &Context) -> Result<ProjectSpec> {
+    let Some(project) = project::container(flags) else {
+        let loaded = project::load(cx, flags).await?;
+        return loaded.spec(cx.term.color()).cloned();
+    };
+    let (host, config) = (cx.host().await?, cx.host_config().await?);
+    let said = labelled::said(&host.engine, &project, &config)
+        .await
+        .map_err(engine_error)?;
+    if let Some(why) = said.broken.into_values().next() {
+        return Err(CommandError::user(why));
+    }
+    if said.spec.services.is_empty() {
+        return Err(
+            CommandError::user(format!("no container is there that {project} stands for"))
+                .hint("make it first; it waits for what is granted"),
+        );
+    }
+    Ok(said.spec)
 }
 
 /// The text of `grants.yaml`, and the host configuration with it.

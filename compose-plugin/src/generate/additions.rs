@@ -29,6 +29,8 @@ pub struct Service {
     pub shim: Option<String>,
     /// Its healthcheck, with the shim's environment.
     pub check: Option<Check>,
+    /// `locket.spec`, where no gate hands over what it asks for.
+    pub label: Option<String>,
 }
 
 /// A wrapped healthcheck.
@@ -70,6 +72,7 @@ pub fn additions(
             check: uses_env(asked)
                 .then(|| check(&written, images.get(name.as_str())))
                 .flatten(),
+            label: None,
         };
         out.services.insert(name.to_string(), it);
     }
@@ -81,7 +84,7 @@ pub(super) fn uses_env(service: &ServiceSpec) -> bool {
     service.env.values().any(|e| e.via == Via::Shim)
 }
 
-fn shim(service: &ServiceSpec, reap: bool) -> Option<String> {
+pub(super) fn shim(service: &ServiceSpec, reap: bool) -> Option<String> {
     let path = (service.path != ServiceSpec::PATH).then(|| format!("path={}", service.path));
     let words: Vec<String> = path
         .into_iter()

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use locket_controller::own::shim;
+use locket_crds::labels;
 use locket_crds::yaml::{self, Node, Value};
 
 use super::scalar::{escaped, list, map, quoted, scalar};
@@ -42,7 +44,8 @@ pub fn render(additions: &Additions) -> String {
     }
     if !additions.services.is_empty() {
         out.push_str("volumes:\n");
-        for (key, value) in volumes(additions.services.keys()) {
+        let gateless = additions.services.values().any(|it| it.label.is_some());
+        for (key, value) in volumes(additions.services.keys(), gateless) {
             let _ = writeln!(out, "  {key}: {value}");
         }
     }
@@ -51,6 +54,10 @@ pub fn render(additions: &Additions) -> String {
 
 fn service(out: &mut String, name: &str, it: &Service) {
     out.push_str("    init: true\n");
+    if let Some(label) = &it.label {
+        let label = map([(labels::SPEC.to_owned(), quoted(&escaped(label)))]);
+        let _ = writeln!(out, "    labels: {label}");
+    }
     if let Some(shim) = &it.shim {
         let _ = writeln!(
             out,
@@ -106,14 +113,22 @@ pub(super) fn mounts(name: &str, it: &Service) -> [String; 2] {
     ]
 }
 
-/// The top-level volumes: key and value.
-pub(super) fn volumes<'a>(services: impl Iterator<Item = &'a String>) -> Vec<(String, String)> {
+/// The top-level volumes: key and value. Without a gate nobody prepares the project's own volume before it is mounted, so the
+/// shim comes from the engine's.
+pub(super) fn volumes<'a>(
+    services: impl Iterator<Item = &'a String>,
+    gateless: bool,
+) -> Vec<(String, String)> {
     let tmpfs = format!(
         "{{ driver: local, driver_opts: {{ type: tmpfs, device: tmpfs, o: {} }} }}",
         quoted(TMPFS)
     );
     let own = services.map(|name| (scalar(&volume_of(name)), tmpfs.clone()));
-    std::iter::once((PROJECT_VOLUME.to_owned(), "{}".to_owned()))
+    let project = match gateless {
+        true => format!("{{ external: true, name: {} }}", shim::VOLUME),
+        false => "{}".to_owned(),
+    };
+    std::iter::once((PROJECT_VOLUME.to_owned(), project))
         .chain(own)
         .collect()
 }

@@ -176,7 +176,10 @@ fn with_check(text: &str, name: &str, test: &str) -> Result<String, EditError> {
 fn with_volumes(text: &str, name: &str) -> Result<String, EditError> {
     let mut text = text.to_owned();
     let name = name.to_owned();
-    for (key, value) in document::volumes(std::iter::once(&name)).into_iter().rev() {
+    for (key, value) in document::volumes(std::iter::once(&name), false)
+        .into_iter()
+        .rev()
+    {
         let plain = if key == scalar(&volume_of(&name)) {
             volume_of(&name)
         } else {

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use locket_crds::id::ServiceName;
-use locket_crds::spec::ProjectSpec;
+use locket_crds::labels;
+use locket_crds::spec::{ProjectSpec, Via};
 
 use super::{Additions, EditError, GATE, PROVIDER, Place, What};
 use super::{
@@ -25,6 +26,8 @@ pub struct Options {
     pub always_gate: bool,
     /// Nothing is written: gate and `depends_on` are among the additions.
     pub in_memory: bool,
+    /// No gate: what services ask for stands in labels.
+    pub labels: bool,
 }
 
 /// The changes that a project needs.
@@ -89,15 +92,16 @@ pub async fn prepare(
         .collect();
     wanted
         .services
-        .retain(|name, _| lacking.contains(name.as_str()));
+        .retain(|name, _| options.labels || lacking.contains(name.as_str()));
     let place = place(&all);
     let before = user_files::read(place.path())?;
     let unknown = keep_checks(&mut wanted, &images, &checks, before.as_deref());
 
     let mut texts = Texts::read(&base)?;
     let name = gate_name(spec, &base)?;
-    let no_gate = missing.iter().any(|m| m.what == What::Gate)
-        || (options.always_gate && gate(spec).is_none());
+    let no_gate = !options.labels
+        && (missing.iter().any(|m| m.what == What::Gate)
+            || (options.always_gate && gate(spec).is_none()));
     if no_gate && options.in_memory {
         wanted.gate = Some(name.clone());
     } else if no_gate {
@@ -105,7 +109,14 @@ pub async fn prepare(
             own::with_gate(text, &name)
         })?;
     }
-    for service in unordered(spec, &missing) {
+    let unordered = match options.labels {
+        true => {
+            label(spec, &mut wanted)?;
+            BTreeSet::new()
+        }
+        false => early(spec, &missing),
+    };
+    for service in unordered {
         let defines = |text: &str| own::defines(text, service.as_str());
         if !options.in_memory && texts.any(defines) {
             let what = format!("`depends_on: [{name}]` of service {service}");
@@ -156,10 +167,7 @@ pub async fn prepare(
 }
 
 /// The services that would start without waiting for the gate, also where it is yet to be made.
-fn unordered<'a>(
-    spec: &'a ProjectSpec,
-    missing: &'a [super::Missing],
-) -> BTreeSet<&'a ServiceName> {
+fn early<'a>(spec: &'a ProjectSpec, missing: &'a [super::Missing]) -> BTreeSet<&'a ServiceName> {
     if gate(spec).is_some() {
         let early = missing
             .iter()
@@ -171,6 +179,28 @@ fn unordered<'a>(
         .iter()
         .filter(|(_, asked)| needs_volume(asked) || !asked.env.is_empty());
     uses.map(|(name, _)| name).collect()
+}
+
+/// Puts into labels what a gate would hand over.
+fn label(spec: &ProjectSpec, wanted: &mut Additions) -> Result<()> {
+    if let Some(gate) = gate(spec) {
+        return Err(CommandError::user(format!(
+            "service {gate} is the gate, which compose calls only where the plugin is"
+        ))
+        .hint("without the plugin there is none: remove it, and the `depends_on` that name it"));
+    }
+    for (name, asked) in &spec.services {
+        if let Some((key, _)) = asked.env.iter().find(|(_, it)| it.via == Via::Compose) {
+            return Err(CommandError::user(format!(
+                "{key} of service {name} has `via: compose`, and no gate is there to hand it over"
+            ))
+            .hint("leave `via` out: the shim sets the variable"));
+        }
+        if let Some(it) = wanted.services.get_mut(name.as_str()) {
+            it.label = labels::write(spec, name);
+        }
+    }
+    Ok(())
 }
 
 /// The name of the gate that is there, or of the one to be made.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use locket_controller::own::shim;
 use locket_crds::id::ServiceName;
 use locket_crds::spec::{ProjectSpec, ServiceSpec, Via};
 
@@ -70,6 +71,12 @@ pub fn gate(spec: &ProjectSpec) -> Option<&ServiceName> {
         .map(|(name, _)| name)
 }
 
+/// Whether labels do what the gate does: then the shim comes from the engine's own volume.
+pub fn is_gateless(extras: &ModelExtras) -> bool {
+    let volume = extras.volumes.get(PROJECT_VOLUME);
+    volume.is_some_and(|it| it.external && it.name == shim::VOLUME)
+}
+
 /// What is missing, services in the order of their names. Text is never compared, only what it means.
 pub fn sufficient(spec: &ProjectSpec, extras: &ModelExtras) -> Vec<Missing> {
     let mut out = Vec::new();
@@ -79,7 +86,7 @@ pub fn sufficient(spec: &ProjectSpec, extras: &ModelExtras) -> Vec<Missing> {
         .filter(|(_, asked)| needs_volume(asked) || !asked.env.is_empty())
         .collect();
     let gate = gate(spec);
-    if gate.is_none() && !using.is_empty() {
+    if gate.is_none() && !using.is_empty() && !is_gateless(extras) {
         out.push(Missing {
             service: None,
             what: What::Gate,

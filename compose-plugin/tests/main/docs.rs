@@ -17,7 +17,7 @@ const PUSH: &str = include_str!("../../../docs/guides/push-and-metrics.md");
 const TROUBLESHOOTING: &str = include_str!("../../../docs/guides/troubleshooting.md");
 
 /// Words that are in no list: those of the report (`report.rs`), of the view and of the API (`view.rs`, `access.rs`).
-const OTHERS: [&str; 28] = [
+const OTHERS: [&str; 29] = [
     "AsExpected",
     "ByUser",
     "ForeignAnchor",
@@ -27,6 +27,7 @@ const OTHERS: [&str; 28] = [
     "HookRan",
     "Internal",
     "Invalid",
+    "LabelConflict",
     "LeftAlone",
     "NoGeneration",
     "NotPublished",

@@ -9,6 +9,7 @@ use clap::Args;
 use locket_controller::Host;
 use locket_controller::client::{Client, Place};
 use locket_controller::own::controller::NAME;
+use locket_controller::own::shim;
 use locket_crds::config::{Allowed, HostConfig, Listen};
 use locket_crds::spec::{AuthSpec, Credential, SourceSpec};
 use locket_engine::{Container, Endpoint, Engine, EngineInfo, Status};
@@ -304,6 +305,11 @@ pub async fn uninstall(cx: &Context) -> Result<ExitCode> {
         .remove(&it.id, true)
         .await
         .map_err(engine_error)?;
+    // One that a container still mounts stays: it could not start again without it.
+    match host.engine.remove_volume(shim::VOLUME, false).await {
+        Err(e) if !e.is_conflict() => return Err(engine_error(e)),
+        _ => {}
+    }
     cx.term.info("the controller is removed; what was delivered stays, later changes arrive by `docker locket apply`");
     Ok(ExitCode::SUCCESS)
 }

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
+use locket_controller::own::shim;
 use locket_controller::process::{Settings, run as run_controller};
 use locket_engine::Endpoint;
 use tokio::net::{UnixListener, UnixStream};
@@ -89,6 +90,16 @@ pub async fn run(args: RunArgs, cx: &Context) -> Result<ExitCode> {
         seed: now().0 ^ u64::from(std::process::id()),
         clock: Arc::new(|| now().0 / 1000),
     };
+    let prepared = Arc::clone(&settings.host);
+    tokio::spawn(async move {
+        if let Err(e) = shim::prepare(&prepared, true).await {
+            let error = &e as &dyn std::error::Error;
+            tracing::warn!(
+                error,
+                "The shim of containers without a gate is not prepared"
+            );
+        }
+    });
     let end = run_controller(settings, stop).await;
     remove(&path);
     end?;

@@ -13,6 +13,7 @@ fn service() -> Service {
                 .to_vec(),
             image: None,
         }),
+        label: None,
     }
 }
 
@@ -33,6 +34,7 @@ fn a_service_that_has_nothing_of_it() {
         path: "/run/secrets".to_owned(),
         shim: None,
         check: None,
+        label: None,
     };
     check(
         "services:\n  api:\n    image: x # pinned\n    user: a\n",
