@@ -207,6 +207,15 @@ impl Project {
         self.compose(&[&["up", "-d"], args].concat()).ok()
     }
 
+    /// A shell's script in the project's folder, with the docker configuration of the project.
+    pub fn shell(&self, script: &str, args: &[&str]) -> Run {
+        let run = self.program("sh", &[&["-c", script, "sh"], args].concat());
+        let environment = self.environment();
+        environment
+            .iter()
+            .fold(run, |run, (name, value)| run.env(name, value))
+    }
+
     /// Any other program in the project's folder.
     pub fn program(&self, program: &str, args: &[&str]) -> Run {
         Run::new(program, &self.transcript)
@@ -261,6 +270,11 @@ impl Project {
         all.remove(0)
     }
 
+    /// The container of a name, whoever made it.
+    pub fn named(&self, name: &str) -> Option<Container> {
+        Container::look_up(name, &self.transcript)
+    }
+
     /// The project's anchors.
     pub fn anchors(&self) -> Vec<Container> {
         self.listed(&["--filter", &format!("label={LOCKET_PROJECT}={}", self.name)])
@@ -281,29 +295,25 @@ impl Project {
 
     /// The project in `docker locket status --json`; nothing when it is not there.
     pub fn status(&self) -> Option<Value> {
-        let out = self.locket(&["status", "--json"]).any();
+        self.status_of(&self.name)
+    }
+
+    /// Another project there.
+    fn status_of(&self, project: &str) -> Option<Value> {
+        let out = self.locket(&["status", "-p", project, "--json"]).any();
         let all: Value = serde_json::from_slice(&out.stdout).ok()?;
         let projects = all["projects"].as_array()?;
-        projects
-            .iter()
-            .find(|p| p["project"] == self.name.as_str())
-            .cloned()
+        projects.iter().find(|p| p["project"] == project).cloned()
     }
 
     /// A condition of the project, or of one of its services: (status, reason, message).
     pub fn condition(&self, service: Option<&str>, kind: &str) -> Option<(bool, String, String)> {
-        let project = self.status()?;
-        let holder = match service {
-            None => project,
-            Some(name) => {
-                let services = project["services"].as_array()?;
-                services.iter().find(|s| s["service"] == name)?.clone()
-            }
-        };
-        let all = holder["conditions"].as_array()?.clone();
-        let it = all.iter().find(|c| c["type"] == kind)?;
-        let text = |key: &str| it[key].as_str().unwrap_or_default().to_owned();
-        Some((it["status"].as_bool()?, text("reason"), text("message")))
+        condition_in(&self.status()?, service, kind)
+    }
+
+    /// A condition of another project.
+    pub fn condition_of(&self, project: &str, kind: &str) -> Option<(bool, String, String)> {
+        condition_in(&self.status_of(project)?, None, kind)
     }
 
     /// Waits until everything is delivered and runs with what it should.
@@ -311,4 +321,22 @@ impl Project {
         self.locket(&["wait", "--for=Ready", "--timeout", "60s"])
             .ok();
     }
+}
+
+fn condition_in(
+    project: &Value,
+    service: Option<&str>,
+    kind: &str,
+) -> Option<(bool, String, String)> {
+    let holder = match service {
+        None => project,
+        Some(name) => {
+            let services = project["services"].as_array()?;
+            services.iter().find(|s| s["service"] == name)?
+        }
+    };
+    let all = holder["conditions"].as_array()?;
+    let it = all.iter().find(|c| c["type"] == kind)?;
+    let text = |key: &str| it[key].as_str().unwrap_or_default().to_owned();
+    Some((it["status"].as_bool()?, text("reason"), text("message")))
 }

@@ -30,6 +30,7 @@ mod scenarios {
     mod search;
     mod via_compose;
     mod ways;
+    mod without_gate;
 }
 
 /// A scenario that nobody named above would never run.
