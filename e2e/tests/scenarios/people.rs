@@ -57,7 +57,9 @@ fn fifty_ups_with_another_image_each_against_a_secret_that_rotates_all_the_time(
     let (mut p, controller) = project("fifty-ups", COMPOSE);
     p.up(&[]);
     p.ready();
-    let values: Vec<String> = (0..400).map(|n| p.canary(&format!("value-{n}"))).collect();
+    // The search looks for what they have in common.
+    let values = p.canary("values");
+    let values: Vec<String> = (0..1000).map(|n| format!("{values}-{n}")).collect();
     let (over, set) = (AtomicBool::new(false), AtomicUsize::new(0));
     thread::scope(|scope| {
         scope.spawn(|| {
