@@ -9,7 +9,8 @@ use super::auth::{LoggedIn, Looked, renew_at};
 use super::mount::Found;
 use super::{Data, KvTwo, Metadata, field, mark};
 use crate::fields::Fields;
-use crate::http::{self, Response};
+use crate::hold;
+use crate::http::Response;
 
 /// A status (the first byte, times two and a hundred more), and a body.
 fn body(bytes: &[u8]) -> bool {
@@ -88,7 +89,7 @@ fn wish(bytes: &[u8]) -> bool {
             headers.insert(name, value);
         }
     }
-    http::retry_after(&headers).is_some()
+    hold::retry_after(&headers).is_some()
 }
 
 locket_fuzz::target!(provider_json, reach: 5, body);

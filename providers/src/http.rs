@@ -4,6 +4,8 @@
 //! - https only, except to this machine's own loopback.
 //! - One deadline for the whole exchange, a bound on the body.
 //! - A redirect is followed within the same origin only; no header ever goes to another host.
+//! - A server that wants to be left alone is asked nothing before that time, by nobody who shares the client.
+//! - No proxy of the environment stands before this machine's own loopback.
 //! - No error holds a header, a body, or a query.
 #![expect(
     clippy::disallowed_methods,
@@ -14,12 +16,15 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use locket_provider::{Error, ErrorKind, SecretValue};
-use reqwest::header::{DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue, LOCATION};
 use reqwest::{Method, StatusCode, Url};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
+use tokio::time::Instant;
 use zeroize::Zeroizing;
+
+use crate::hold::{Hold, retry_after};
 
 /// Largest body in bytes: a value of 1 MiB, every byte of it escaped in JSON (`\u0000`), and some more.
 const MAX_BODY: usize = 8 << 20;
@@ -114,6 +119,7 @@ pub struct Http {
     client: reqwest::Client,
     base: Base,
     deadline: Duration,
+    hold: Hold,
 }
 
 /// One request. Header values are secret.
@@ -154,25 +160,37 @@ impl Http {
                 .map_err(invalid)?
                 .with_root_certificates(roots)
                 .with_no_client_auth();
-        let client = reqwest::Client::builder()
+        let mut client = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("locket/", env!("CARGO_PKG_VERSION")))
+            .user_agent(concat!("locket/", env!("CARGO_PKG_VERSION")));
+        // What is plain http to loopback would be plain http, token and all, to whatever HTTP_PROXY names.
+        if is_loopback(&base.0) {
+            client = client.no_proxy();
+        }
+        let client = client
             .build()
             .map_err(|_| Error::new(ErrorKind::Invalid, "an HTTP client cannot be made"))?;
         Ok(Self {
             client,
             base,
             deadline,
+            hold: Hold::default(),
         })
     }
 
     /// Sends a request and reads the answer.
     ///
     /// # Errors
+    /// [`ErrorKind::Throttled`], with nothing sent, while the server wants to be left alone;
     /// [`ErrorKind::Unavailable`] when there is no whole answer within the deadline, it is too large, or it leads to another host;
     /// [`ErrorKind::Invalid`] when the path makes no URL.
     pub async fn send(&self, request: Request<'_>) -> Result<Response, Error> {
+        if let Some(after) = self.hold.left(Instant::now()) {
+            let kind = ErrorKind::Throttled { after: Some(after) };
+            let wish = format!("{} wants to be left alone", self.base.host());
+            return Err(Error::new(kind, wish));
+        }
         match tokio::time::timeout(self.deadline, self.follow(request)).await {
             Ok(answer) => answer,
             Err(_) => Err(self.unavailable(&format!(
@@ -231,6 +249,14 @@ impl Http {
     async fn read(&self, mut answer: reqwest::Response) -> Result<Response, Error> {
         let status = answer.status();
         let retry_after = retry_after(answer.headers());
+        let is_wish = matches!(
+            status,
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+        );
+        // Obeyed from here on, also if the body never comes.
+        if let Some(after) = retry_after.filter(|_| is_wish) {
+            self.hold.obey(after, Instant::now());
+        }
         let announced = answer
             .content_length()
             .and_then(|l| usize::try_from(l).ok())
@@ -294,48 +320,9 @@ fn roots(ca: Option<&[u8]>) -> Result<RootCertStore, Error> {
     Ok(roots)
 }
 
-/// For how long the server wants to be left alone, see <https://www.rfc-editor.org/rfc/rfc9110#field.retry-after>.
-pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = |name| headers.get(name)?.to_str().ok().map(str::trim);
-    let wish = text(RETRY_AFTER)?;
-    if let Ok(seconds) = wish.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let until = httpdate::parse_http_date(wish).ok()?;
-    let now = httpdate::parse_http_date(text(DATE)?).ok()?;
-    Some(until.duration_since(now).unwrap_or_default())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_wish_to_be_left_alone_is_understood_in_both_its_forms() {
-        let wish = |pairs: &[(HeaderName, &'static str)]| {
-            let pairs = pairs.iter().cloned();
-            retry_after(
-                &pairs
-                    .map(|(k, v)| (k, HeaderValue::from_static(v)))
-                    .collect(),
-            )
-        };
-        let date = (DATE, "Wed, 25 Nov 2026 09:00:00 GMT");
-        let later = (RETRY_AFTER, "Wed, 25 Nov 2026 09:02:00 GMT");
-        assert_eq!(
-            wish(&[(RETRY_AFTER, " 17 ")]),
-            Some(Duration::from_secs(17))
-        );
-        assert_eq!(
-            wish(&[later.clone(), date.clone()]),
-            Some(Duration::from_secs(120))
-        );
-        let past = (RETRY_AFTER, "Wed, 25 Nov 2026 08:00:00 GMT");
-        assert_eq!(wish(&[past, date.clone()]), Some(Duration::ZERO));
-        for none in [vec![], vec![date], vec![later], vec![(RETRY_AFTER, "soon")]] {
-            assert_eq!(wish(&none), None, "{none:?}");
-        }
-    }
 
     #[test]
     fn a_base_is_https_or_loopback_and_holds_no_secret() {

@@ -17,6 +17,7 @@ mod context;
 pub mod env;
 mod fields;
 pub mod file;
+mod hold;
 mod http;
 pub mod local;
 pub mod openbao;

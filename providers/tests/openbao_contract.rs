@@ -286,6 +286,41 @@ async fn reads_that_hang_cost_one_timeout_and_spoil_no_others() {
 }
 
 #[tokio::test]
+async fn a_server_that_wants_to_be_left_alone_is_asked_nothing_more_by_anybody() {
+    let bao = Bao::new().await;
+    let refs: Vec<SecretRef> = (0..40)
+        .flat_map(|n| bao.set(&format!("s{n}"), &[("value", "v")]))
+        .collect();
+    let store = bao.store().await;
+    assert!(store.fetch(&refs).await.iter().all(Result::is_ok));
+    let wish = Duration::from_secs(2);
+    bao.fault(Fault::Throttle(wish));
+    let before = bao.fake.world().requests;
+    let begin = Instant::now();
+    let throttled =
+        |e: &ErrorKind| matches!(e, ErrorKind::Throttled { after: Some(after) } if *after <= wish);
+    for _ in 0..3 {
+        let versions = store.versions(&refs).await;
+        let kinds = versions.into_iter().map(|v| v.unwrap_err().kind);
+        assert!(kinds.into_iter().all(|kind| throttled(&kind)));
+        let values = store.fetch(&refs).await;
+        let kinds = values.into_iter().map(|v| v.map(drop).unwrap_err().kind);
+        assert!(kinds.into_iter().all(|kind| throttled(&kind)));
+    }
+    let asked = bao.fake.world().requests - before;
+    assert!(
+        asked <= 8,
+        "{asked} requests, where only those that were under way may be"
+    );
+    bao.fake.world().fault = None;
+    while store.fetch(&refs[..1]).await[0].is_err() {
+        assert!(begin.elapsed() < wish + Duration::from_secs(2));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(begin.elapsed() >= wish, "it was asked too early");
+}
+
+#[tokio::test]
 async fn a_login_that_failed_is_tried_again_a_moment_later() {
     let bao = Bao::new().await;
     let refs = bao.set("one", &[("value", "v")]);

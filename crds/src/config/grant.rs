@@ -175,7 +175,7 @@ pub struct MissingGrant {
 
 impl fmt::Display for MissingGrant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("add to locket.yaml:\n")?;
+        f.write_str("`docker locket trust` grants it, or add to locket.yaml:\n")?;
         if self.closed {
             f.write_str("\nsources:\n  env: env\n")?;
         }

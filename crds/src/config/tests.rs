@@ -439,7 +439,7 @@ fn the_lines_that_are_missing_grant_what_was_asked() {
         .unwrap_err();
     assert_eq!(
         missing.to_string(),
-        "add to locket.yaml:\n\nsources:\n  env: env\n"
+        "`docker locket trust` grants it, or add to locket.yaml:\n\nsources:\n  env: env\n"
     );
 }
 

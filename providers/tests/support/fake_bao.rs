@@ -24,6 +24,8 @@ pub struct World {
     pub tokens: BTreeSet<String>,
     pub logins: usize,
     pub reads: usize,
+    /// All requests, of whatever kind.
+    pub requests: usize,
     pub fault: Option<Fault>,
     pub strayed: String,
     /// Where [`Fault::Redirect`] leads.
@@ -111,6 +113,7 @@ fn json_answer(status: u16, body: Value) -> Response {
 }
 
 async fn answer(State(fake): State<FakeBao>, request: Request) -> Response {
+    fake.world().requests += 1;
     let path = request.uri().path().trim_start_matches("/v1/").to_owned();
     let token = request
         .headers()
