@@ -9,9 +9,12 @@ use crate::labels;
 use crate::template::{MAX_EXPRESSION, MAX_EXPRESSIONS, Template};
 use crate::yaml::documents;
 
+/// A name, the largest size, and who makes an input of a size.
+type Family<F> = (&'static str, usize, F);
+
 #[test]
 fn templates() {
-    let all: [(&str, usize, fn(usize) -> String); 7] = [
+    let all: [Family<fn(usize) -> String>; 7] = [
         ("braces", 1 << 19, |n| "{".repeat(n)),
         ("closing braces", 1 << 19, |n| "}".repeat(n)),
         ("expressions", MAX_EXPRESSIONS, |n| {
@@ -33,7 +36,7 @@ fn templates() {
 
 #[test]
 fn yaml() {
-    let all: [(&str, usize, fn(usize) -> String); 10] = [
+    let all: [Family<fn(usize) -> String>; 10] = [
         ("keys", 40_000, |n| {
             (0..n).map(|i| format!("k{i}: v\n")).collect()
         }),
@@ -111,7 +114,7 @@ fn compose() {
             .collect();
         format!("{{\"name\": \"shop\", \"services\": {{{all}}}}}")
     };
-    let all: [(&str, usize, &dyn Fn(usize) -> String); 6] = [
+    let all: [Family<&dyn Fn(usize) -> String>; 6] = [
         ("one line", 4_000, &one_line),
         ("services", 2_000, &good),
         ("problems", 2_000, &bad),
@@ -176,7 +179,7 @@ fn host_config() {
         )
     };
     let wrong = |n: usize| format!("grants:\n{}", "  - { projct: p }\n".repeat(n));
-    let all: [(&str, usize, &dyn Fn(usize) -> String); 2] =
+    let all: [Family<&dyn Fn(usize) -> String>; 2] =
         [("grants", 4_000, &grants), ("wrong grants", 4_000, &wrong)];
     for (what, size, make) in all {
         linear(what, size, make, |text| {
@@ -198,7 +201,7 @@ fn service_labels() {
             .map(|i| (format!("locket.evn.K{i}"), "local:a".to_owned()))
             .collect()
     };
-    let all: [(&str, usize, &dyn Fn(usize) -> Vec<(String, String)>); 3] = [
+    let all: [Family<&dyn Fn(usize) -> Vec<(String, String)>>; 3] = [
         ("names", 20_000, &list),
         ("env", 8_000, &many),
         ("wrong", 8_000, &wrong),
