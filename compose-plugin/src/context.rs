@@ -304,7 +304,12 @@ fn unreachable(endpoint: &Endpoint, e: locket_engine::Error) -> CommandError {
     if e.kind == Kind::Unsupported {
         return CommandError::user(e.message);
     }
-    let denied = e.message.to_lowercase().contains("permission denied");
+    let said = e.message.to_lowercase();
+    if said.contains("certificate") {
+        let message = format!("the TLS certificates do not fit the engine at {place}");
+        return CommandError::user(message).because(e).hint("name those that do: DOCKER_CERT_PATH, `--tlscacert`, `--tlscert` and `--tlskey`, or `docker context update`");
+    }
+    let denied = said.contains("permission denied");
     let error = CommandError::user(match denied {
         true => format!("this user may not use the engine at {place}"),
         false => format!("no engine answers at {place}"),
@@ -357,6 +362,15 @@ mod tests {
             unreachable(&at, e(Kind::Refused, "Permission denied (os error 13)"))
                 .message
                 .contains("may not use")
+        );
+        let strange = e(
+            Kind::Refused,
+            "tls: failed to verify certificate: x509: certificate signed by unknown authority",
+        );
+        assert!(
+            unreachable(&at, strange)
+                .message
+                .contains("do not fit the engine")
         );
         assert_eq!(
             unreachable(&at, e(Kind::Unsupported, "Docker Engine 26 is needed")).message,

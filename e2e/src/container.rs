@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::command::{Output, Run, Transcript};
+use crate::way::Way;
 
 /// A container as it was when it was looked up; ask again for what it is now.
 #[derive(Clone)]
@@ -15,7 +16,8 @@ pub struct Container {
     pub restarts: u64,
     /// The engine's whole answer.
     pub inspect: Value,
-    pub(crate) transcript: Transcript,
+    way: Way,
+    transcript: Transcript,
 }
 
 /// By incarnation: the same container that was not started anew in between.
@@ -33,8 +35,9 @@ impl std::fmt::Debug for Container {
 }
 
 impl Container {
-    pub(crate) fn look_up(id: &str, transcript: &Transcript) -> Option<Self> {
-        let out = Run::new("docker", transcript)
+    pub(crate) fn look_up(id: &str, way: &Way, transcript: &Transcript) -> Option<Self> {
+        let out = way
+            .docker(transcript)
             .args(["inspect", "--type=container", id])
             .any();
         let mut all: Vec<Value> = serde_json::from_slice(&out.stdout).ok()?;
@@ -44,6 +47,7 @@ impl Container {
             id: text("/Id")?.to_owned(),
             started_at: text("/State/StartedAt")?.to_owned(),
             restarts: inspect["RestartCount"].as_u64().unwrap_or(0),
+            way: way.clone(),
             transcript: transcript.clone(),
             inspect,
         })
@@ -76,7 +80,8 @@ impl Container {
 
     fn exec_as(&self, user: Option<&str>, argv: &[&str]) -> Run {
         let user = user.map(|u| ["-u".to_owned(), u.to_owned()]);
-        Run::new("docker", &self.transcript)
+        self.way
+            .docker(&self.transcript)
             .args(["exec", "-i"])
             .args(user.into_iter().flatten())
             .args([&self.id])
@@ -121,7 +126,8 @@ impl Container {
 
     /// What it has written to its log.
     pub fn logs(&self) -> String {
-        Run::new("docker", &self.transcript)
+        self.way
+            .docker(&self.transcript)
             .args(["logs", &self.id])
             .any()
             .all()

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use crate::wait::eventually;
+use crate::way::Way;
 
 /// `locket controller run`; it ends with this value.
 pub struct Controller {
@@ -14,7 +15,12 @@ pub struct Controller {
 
 impl Controller {
     /// Starts it with a log of its own.
-    pub(crate) fn start(dir: &Path, args: &[&str], environment: &[(String, String)]) -> Self {
+    pub(crate) fn start(
+        dir: &Path,
+        way: &Way,
+        args: &[&str],
+        environment: &[(String, String)],
+    ) -> Self {
         let log = dir.join("controller.log");
         let file = File::options()
             .create(true)
@@ -22,8 +28,10 @@ impl Controller {
             .open(&log)
             .unwrap();
         let process = Command::new(crate::binary())
+            .args(way.words())
             .args(["controller", "run"])
             .args(args)
+            .envs(way.variables().iter().cloned())
             .envs(environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(file.try_clone().unwrap())

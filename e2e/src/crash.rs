@@ -134,7 +134,7 @@ impl Ear for Connection {
         })
     }
 
-    fn answered(&self, bytes: &[u8]) -> bool {
+    fn answered(&self, bytes: &mut [u8]) -> bool {
         let mut state = self.state.lock().unwrap();
         if state.speaks == Speaks::Http && bytes.starts_with(b"HTTP/1.1 101") {
             state.speaks = Speaks::Frames;

@@ -11,14 +11,17 @@
 
 mod bao;
 mod canary;
+mod certificates;
 mod command;
 mod container;
 mod controller;
 mod crash;
 mod project;
 mod recorder;
+mod second;
 mod tap;
 mod wait;
+mod way;
 
 pub use bao::Bao;
 pub use canary::{Canaries, Hit};
@@ -28,7 +31,9 @@ pub use controller::Controller;
 pub use crash::Crash;
 pub use project::Project;
 pub use recorder::Recorder;
+pub use second::SecondEngine;
 pub use wait::{eventually, holds};
+pub use way::Way;
 
 /// The release binary under test, from `LOCKET_BIN`.
 ///

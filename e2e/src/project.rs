@@ -16,6 +16,7 @@ use crate::controller::Controller;
 use crate::crash::Crash;
 use crate::recorder::Recorder;
 use crate::wait::eventually;
+use crate::way::Way;
 
 /// Prefix of all project names; `e2e/setup/setup clean` removes what has it.
 const PREFIX: &str = "locket-e2e";
@@ -36,6 +37,7 @@ pub struct Project {
     transcript: Transcript,
     began: String,
     recorder: Option<Recorder>,
+    way: Way,
 }
 
 impl Project {
@@ -62,6 +64,7 @@ impl Project {
             dir,
             transcript,
             recorder: None,
+            way: Way::default(),
         };
         it.write("compose.yaml", compose);
         it
@@ -154,21 +157,35 @@ impl Project {
         self.recorder = Some(Recorder::start(self.root.path()));
     }
 
+    /// The same, and the engine passes for one of the other architecture that locket knows.
+    pub fn record_disguised(&mut self) {
+        self.recorder = Some(Recorder::disguised(self.root.path()));
+    }
+
     /// What was written down, `METHOD /path?query` each; from now on nothing is.
     pub fn recorded(&mut self) -> Vec<String> {
         let recorder = self.recorder.take();
         recorder.map(|it| it.take()).unwrap_or_default()
     }
 
-    /// `docker …` in the project's folder.
-    pub fn docker(&self, args: &[&str]) -> Run {
-        let run = Run::new("docker", &self.transcript)
-            .args(args)
-            .dir(&self.dir);
+    /// From now on this is the way to the engine, for programs and for whoever looks.
+    pub fn goes(&mut self, way: Way) {
+        // The docker CLI has its contexts in its configuration.
+        let config = self.root.path().join("docker").display().to_string();
+        self.way = way.env("DOCKER_CONFIG", config);
+    }
+
+    fn docker_for(&self, transcript: &Transcript) -> Run {
+        let run = self.way.docker(transcript).dir(&self.dir);
         let environment = self.environment();
         environment
             .iter()
             .fold(run, |run, (name, value)| run.env(name, value))
+    }
+
+    /// `docker …` in the project's folder.
+    pub fn docker(&self, args: &[&str]) -> Run {
+        self.docker_for(&self.transcript).args(args)
     }
 
     /// `docker compose …` in the project's folder.
@@ -241,7 +258,7 @@ impl Project {
     }
 
     fn controller_in(&self, args: &[&str], environment: &[(String, String)]) -> Controller {
-        let it = Controller::start(self.root.path(), args, environment);
+        let it = Controller::start(self.root.path(), &self.way, args, environment);
         eventually(20, "the controller answers", || {
             (self.locket(&["controller", "status"]).any().code == 0).then_some(())
         });
@@ -272,7 +289,7 @@ impl Project {
 
     /// The container of a name, whoever made it.
     pub fn named(&self, name: &str) -> Option<Container> {
-        Container::look_up(name, &self.transcript)
+        Container::look_up(name, &self.way, &self.transcript)
     }
 
     /// The project's anchors.
@@ -287,7 +304,7 @@ impl Project {
             .text();
         let found = ids
             .lines()
-            .filter_map(|id| Container::look_up(id, &self.transcript));
+            .filter_map(|id| Container::look_up(id, &self.way, &self.transcript));
         let mut all: Vec<_> = found.collect();
         all.sort_by(|a, b| a.name().cmp(b.name()));
         all

@@ -1,4 +1,4 @@
-//! What programs ask of the engine, written down.
+//! What programs ask of the engine, written down; and, where it matters, what it answers, with another architecture in it.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -14,6 +14,7 @@ pub struct Recorder {
 struct Connection {
     parts: Mutex<Requests>,
     kept: Arc<Mutex<Vec<String>>>,
+    is_disguised: bool,
 }
 
 impl Ear for Connection {
@@ -21,6 +22,26 @@ impl Ear for Connection {
         let found = self.parts.lock().unwrap().read(bytes);
         self.kept.lock().unwrap().extend(found);
         true
+    }
+
+    fn answered(&self, bytes: &mut [u8]) -> bool {
+        if self.is_disguised {
+            disguise(bytes);
+        }
+        true
+    }
+}
+
+/// Swaps the two architectures in the answer to `GET /version`. Their names are equally long, so nobody sees it from the frame.
+fn disguise(bytes: &mut [u8]) {
+    let [amd, arm] = ["\"Arch\":\"amd64\"", "\"Arch\":\"arm64\""].map(str::as_bytes);
+    for at in 0..bytes.len().saturating_sub(amd.len() - 1) {
+        let here = &mut bytes[at..at + amd.len()];
+        if here == amd {
+            here.copy_from_slice(arm);
+        } else if here == arm {
+            here.copy_from_slice(amd);
+        }
     }
 }
 
@@ -30,12 +51,22 @@ impl Recorder {
     /// # Panics
     /// When the engine is not reached by a Unix socket.
     pub fn start(dir: &Path) -> Self {
+        Self::listen(dir, false)
+    }
+
+    /// The same, and the engine passes for one of the other architecture that locket knows.
+    pub(crate) fn disguised(dir: &Path) -> Self {
+        Self::listen(dir, true)
+    }
+
+    fn listen(dir: &Path, is_disguised: bool) -> Self {
         let requests = Arc::<Mutex<Vec<String>>>::default();
         let kept = Arc::clone(&requests);
         let tap = Tap::start(dir, "recorder.sock", move || {
             Arc::new(Connection {
                 parts: Mutex::default(),
                 kept: Arc::clone(&kept),
+                is_disguised,
             })
         });
         Self { tap, requests }

@@ -10,8 +10,8 @@ use std::sync::Arc;
 pub(crate) trait Ear: Send + Sync + 'static {
     /// Bytes on their way to the engine.
     fn asked(&self, bytes: &[u8]) -> bool;
-    /// Bytes on their way back.
-    fn answered(&self, _: &[u8]) -> bool {
+    /// Bytes on their way back; as many go on, changed or not.
+    fn answered(&self, _: &mut [u8]) -> bool {
         true
     }
 }
@@ -73,13 +73,13 @@ impl Drop for Tap {
 }
 
 /// Carries bytes until one of the two, or who listens, has enough.
-fn carry(mut from: UnixStream, mut to: UnixStream, tell: impl Fn(&[u8]) -> bool) {
+fn carry(mut from: UnixStream, mut to: UnixStream, tell: impl Fn(&mut [u8]) -> bool) {
     let mut chunk = vec![0; 64 << 10];
     let mut carries = true;
     while carries {
         carries = match from.read(&mut chunk) {
             Ok(0) | Err(_) => false,
-            Ok(n) => tell(&chunk[..n]) && to.write_all(&chunk[..n]).is_ok(),
+            Ok(n) => tell(&mut chunk[..n]) && to.write_all(&chunk[..n]).is_ok(),
         };
     }
     let _ = to.shutdown(Shutdown::Write);

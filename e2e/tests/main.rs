@@ -26,6 +26,7 @@ mod scenarios {
     mod push;
     mod reach;
     mod refused;
+    mod remote;
     mod rotation;
     mod search;
     mod via_compose;

@@ -26,6 +26,7 @@ pub struct Engine {
     pub(crate) docker: Docker,
     pub(crate) http: Http,
     api: ApiVersion,
+    platform: Arc<str>,
     calls: Arc<AtomicU64>,
     failpoints: Failpoints,
 }
@@ -114,6 +115,7 @@ impl Engine {
             docker,
             http,
             api,
+            platform: format!("{}/{}", said.os, said.arch).into(),
             calls: Arc::new(AtomicU64::new(1)),
             failpoints: Failpoints::default(),
         })
@@ -128,6 +130,11 @@ impl Engine {
     /// Whom it tells where it is: for those who speak through it.
     pub fn failpoints(&self) -> &Failpoints {
         &self.failpoints
+    }
+
+    /// What the engine runs programs for, as it said when this connected: `linux/amd64`.
+    pub fn platform(&self) -> &str {
+        &self.platform
     }
 
     /// Asks the engine about its program.

@@ -159,23 +159,32 @@ impl Binary {
         self.layer.get_or_init(digest)
     }
 
+    /// Whether the engine can run this program. To be asked before anything is made there.
+    ///
+    /// # Errors
+    /// When the engine is of another architecture.
+    pub fn suits(&self, engine: &Engine) -> Result<(), Error> {
+        let ours = format!("linux/{}", self.arch);
+        if engine.platform() == ours {
+            return Ok(());
+        }
+        Err(Error::Architecture {
+            engine: engine.platform().to_owned(),
+            ours,
+        })
+    }
+
     /// Makes sure that the engine has this program as an image; answers the image's id.
     ///
     /// # Errors
     /// When the engine runs another architecture, or refuses the import.
     pub async fn ensure_image(&self, engine: &Engine, tag: &str) -> Result<String, Error> {
+        self.suits(engine)?;
         if let Some(image) = engine.image(tag).await?
             && image.layers.len() == 1
             && image.layers[0] == self.layer()
         {
             return Ok(image.id);
-        }
-        let version = engine.version().await?;
-        if version.os != "linux" || version.arch != self.arch {
-            return Err(Error::Architecture {
-                engine: format!("{}/{}", version.os, version.arch),
-                ours: format!("linux/{}", self.arch),
-            });
         }
         let entrypoint = format!("ENTRYPOINT [\"{PROGRAM}\"]");
         let size = self.program.size().map_err(unreadable)?;

@@ -21,9 +21,10 @@ const COMMAND: &str = "store";
 /// Opens a session with the store, starting its container where needed.
 ///
 /// # Errors
-/// When the engine refuses, or a foreign container has the name.
+/// When the engine is of another architecture, it refuses, or a foreign container has the name.
 pub async fn open(host: &Host) -> Result<ExecStream, Error> {
     let engine = &host.engine;
+    host.binary.suits(engine)?;
     if engine.volume(VOLUME).await?.is_none() {
         let labels = [(ROLE.to_owned(), "store".to_owned())].into();
         engine
@@ -130,6 +131,23 @@ mod tests {
 
     use super::*;
     use crate::own::image::Binary;
+
+    #[tokio::test]
+    async fn on_an_engine_of_another_architecture_nothing_is_made() {
+        let engine = Fake::new().connect().await.unwrap();
+        let mut program = crate::fake::programs::binary();
+        // AArch64, where the fake engine is of x86-64.
+        program[18] = 183;
+        let host = Host::new(engine.clone(), Binary::new(program).unwrap(), "test");
+        let refused = open(&host).await.map(drop).unwrap_err().to_string();
+        assert_eq!(
+            refused,
+            "the engine is linux/amd64, this program is linux/arm64: give the program for linux/amd64 with --image FILE"
+        );
+        assert_eq!(host.ensure_image().await.unwrap_err().to_string(), refused);
+        assert!(engine.volumes(&[]).await.unwrap().is_empty());
+        assert!(engine.containers(&[]).await.unwrap().is_empty());
+    }
 
     #[tokio::test]
     async fn the_key_is_mounted_from_a_volume_of_its_own_but_from_no_project_s() {

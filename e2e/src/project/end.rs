@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use super::{COMPOSE_PROJECT, LOCKET_PROJECT, Project};
 use crate::canary::Hit;
-use crate::command::{Run, Transcript};
+use crate::command::Transcript;
 use crate::wait::eventually;
 
 impl Project {
@@ -16,15 +16,7 @@ impl Project {
             .canaries
             .in_bytes("what was printed", &self.transcript.bytes());
         let quiet = Transcript::default();
-        let said = |args: &[&str]| {
-            let environment = self.environment();
-            let run = Run::new("docker", &quiet).args(args).dir(&self.dir);
-            environment
-                .iter()
-                .fold(run, |run, (k, v)| run.env(k, v))
-                .any()
-                .all()
-        };
+        let said = |args: &[&str]| self.docker_for(&quiet).args(args).any().all();
         for (kind, list) in [
             ("container", vec!["ps", "-aq"]),
             ("volume", vec!["volume", "ls", "-q"]),
@@ -65,8 +57,10 @@ impl Project {
             format!("{home}/.config/locket"),
             format!("{home}/.local/state/locket"),
         );
-        for tree in [
+        // Of another engine nothing may be here either.
+        let trees = std::collections::BTreeSet::from([
             data.trim(),
+            "/var/lib/docker",
             "/var/lib/containerd",
             "/run/docker",
             "/run/containerd",
@@ -75,7 +69,8 @@ impl Project {
             "/var/log",
             &config,
             &state,
-        ] {
+        ]);
+        for tree in trees {
             hits.extend(
                 self.canaries
                     .in_tree(Path::new(tree), &[self.root.path().join("values")]),
