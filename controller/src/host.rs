@@ -32,6 +32,11 @@ impl Host {
         &self.tag
     }
 
+    /// The program's version.
+    pub fn version(&self) -> &str {
+        self.tag.split_once(':').map_or("", |(_, version)| version)
+    }
+
     /// Makes sure that our image is on the engine; answers its id. Asks the engine once.
     ///
     /// # Errors

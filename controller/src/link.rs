@@ -1,5 +1,9 @@
 //! The way into a project: its anchor, a session, the lease, and the state that is kept in the project volume.
 
+mod programs;
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use locket_core::Memory;
@@ -15,6 +19,7 @@ use crate::own::anchor::{self, Anchor, Volumes};
 use crate::own::shim::{self, NotInstalled};
 use crate::session::{self, PING_EVERY, Session};
 use crate::spec::Applied;
+use programs::Programs;
 
 /// State file with the applied spec.
 const SPEC: &str = "spec.json";
@@ -22,10 +27,8 @@ const SPEC: &str = "spec.json";
 const MEMORY: &str = "memory.json";
 /// State file with what people have switched.
 const SWITCHES: &str = "switches.json";
-/// State file with the layer digests that anchors of this project were made from.
-const LAYERS: &str = "layers.json";
-/// Digests that are kept: some versions back.
-const LAYERS_KEPT: usize = 16;
+/// State file with the programs that anchors and shim of this project were made from.
+const PROGRAMS: &str = "programs.json";
 
 /// Why there is no way into a project.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +87,12 @@ pub enum Lease {
     Ours(u64),
     /// Somebody else, who said how to reach them.
     Held(String),
+}
+
+impl Lease {
+    fn is_ours(&self) -> bool {
+        matches!(self, Self::Ours(_))
+    }
 }
 
 /// What people have switched.
@@ -148,37 +157,53 @@ impl Link {
             let lease = acquire(&session, holder).await?;
             Ok((session, lease))
         };
+        let mut entered = None;
         if let Some(current) = found.ours.iter().find(|it| it.running).cloned() {
             let (session, lease) = open(&current).await.map_err(lost)?;
             if matches!(lease, Lease::Held(_)) || current.fits(&volumes) {
-                let settled = Self::settle_in(
-                    host,
-                    project,
-                    volumes,
-                    Some(&current),
-                    session,
-                    lease,
-                    found,
-                );
-                return settled.await.map(Some);
+                entered = Some((current, session, lease));
+            } else {
+                // Given back at once: that a stream was dropped is noticed some milliseconds later.
+                session.call(&Request::Release).await.map_err(lost)?;
             }
-            // Given back at once: that a stream was dropped is noticed some milliseconds later.
-            session.call(&Request::Release).await.map_err(lost)?;
         }
-        let anchor = found.ensure(host, &volumes).await.map_err(own)?;
-        let (session, lease) = open(&anchor).await.map_err(lost)?;
-        if matches!(lease, Lease::Held(_)) && found.ours.iter().all(|it| it.id != anchor.id) {
-            // Another version of this program looks after the project through an anchor of its own; this one is in the way.
-            drop(session);
-            let removed = host.engine.remove(&anchor.id, true).await;
-            removed.map_err(|e| own(e.into()))?;
-            return Err(Error::Busy {
-                project: project.clone(),
-                holder: match lease {
-                    Lease::Held(holder) => holder,
-                    Lease::Ours(_) => String::new(),
-                },
-            });
+        let (anchor, session, lease) = match entered {
+            Some(entered) => entered,
+            None => {
+                let anchor = found.ensure(host, &volumes).await.map_err(own)?;
+                let (session, lease) = open(&anchor).await.map_err(lost)?;
+                if let Lease::Held(holder) = &lease
+                    && found.ours.iter().all(|it| it.id != anchor.id)
+                {
+                    // Another version of this program looks after the project through an anchor of its own; this one is in the way.
+                    drop(session);
+                    let removed = host.engine.remove(&anchor.id, true).await;
+                    removed.map_err(|e| own(e.into()))?;
+                    return Err(Error::Busy {
+                        project: project.clone(),
+                        holder: holder.clone(),
+                    });
+                }
+                (anchor, session, lease)
+            }
+        };
+        if lease.is_ours()
+            && !found.foreign.is_empty()
+            && let Some((newer, found)) = newer(host, project, &volumes, &session).await?
+        {
+            match Session::open(&host.engine, &newer.id).await {
+                // It does not speak our protocol: ours takes its place.
+                Err(session::Error::Protocol { .. }) => {}
+                Err(e) => return Err(lost(e)),
+                Ok(its) => {
+                    session.call(&Request::Release).await.map_err(lost)?;
+                    drop(session);
+                    let lease = acquire(&its, holder).await.map_err(lost)?;
+                    let settled =
+                        Self::settle_in(host, project, volumes, Some(&newer), its, lease, found);
+                    return settled.await.map(Some);
+                }
+            }
         }
         let settled = Self::settle_in(host, project, volumes, Some(&anchor), session, lease, found);
         settled.await.map(Some)
@@ -236,11 +261,11 @@ impl Link {
             project: project.clone(),
             source,
         };
-        let mut layers: Vec<String> = read(&session, project, LAYERS).await?.unwrap_or_default();
+        let mut programs: Programs = read(&session, project, PROGRAMS).await?.unwrap_or_default();
         if let (&Lease::Ours(term), Some(anchor)) = (&lease, anchor) {
             // What is foreign to this program alone may be another version of it, which the project volume remembers.
             if !found.foreign.is_empty() {
-                let again = anchor::find(host, project, &layers).await;
+                let again = anchor::find(host, project, &programs.layers()).await;
                 found = again.map_err(|source| Error::Own {
                     project: project.clone(),
                     source,
@@ -267,11 +292,9 @@ impl Link {
                         source,
                     })?;
             }
-            install_shim(host, &session, project).await?;
-            if !layers.iter().any(|l| l == host.binary.layer()) {
-                layers.insert(0, host.binary.layer().to_owned());
-                layers.truncate(LAYERS_KEPT);
-                write(&session, project, term, LAYERS, &layers, true).await?;
+            install_shim(host, &session, project, &programs).await?;
+            if programs.remember(host) {
+                write(&session, project, term, PROGRAMS, &programs, true).await?;
             }
         }
         let key = match session.call(&Request::Key).await.map_err(lost)? {
@@ -287,7 +310,7 @@ impl Link {
             lease,
             key,
             foreign: found.foreign,
-            layers,
+            layers: programs.layers(),
             pinger,
         })
     }
@@ -432,6 +455,26 @@ impl Link {
     }
 }
 
+/// An anchor of a newer program that does all that ours would do, and what else claims to be one. Only a session through an anchor
+/// of this very program, or one that it knows, can be believed what the project volume remembers.
+async fn newer(
+    host: &Host,
+    project: &ProjectName,
+    volumes: &Volumes,
+    session: &Session,
+) -> Result<Option<(Anchor, anchor::Claimants)>, Error> {
+    let programs: Programs = read(session, project, PROGRAMS).await?.unwrap_or_default();
+    let found = anchor::find(host, project, &programs.layers()).await;
+    let found = found.map_err(|source| Error::Own {
+        project: project.clone(),
+        source,
+    })?;
+    let serves =
+        |it: &&Anchor| it.running && it.fits(volumes) && programs.is_newer_image(&it.layer, host);
+    let newer = found.ours.iter().find(serves).cloned();
+    Ok(newer.map(|it| (it, found)))
+}
+
 /// A holder that is silent for some seconds loses its session, and the lease with it.
 async fn keep_alive(session: Arc<Session>) {
     let mut every = tokio::time::interval(PING_EVERY);
@@ -457,9 +500,16 @@ async fn acquire(session: &Session, holder: &str) -> Result<Lease, session::Erro
     }
 }
 
-async fn install_shim(host: &Host, session: &Session, project: &ProjectName) -> Result<(), Error> {
+/// Puts this program there as the shim, unless it is there already, or a newer one is.
+async fn install_shim(
+    host: &Host,
+    session: &Session,
+    project: &ProjectName,
+    programs: &Programs,
+) -> Result<(), Error> {
     let project = project.clone();
-    let installed = shim::install(&host.binary, session, true).await;
+    let replace = |there: &[u8; 32]| !programs.is_newer_shim(there, host);
+    let installed = shim::install(&host.binary, session, replace).await;
     installed.map_err(|e| match e {
         NotInstalled::Session(source) => Error::Session { project, source },
         NotInstalled::Program(source) => Error::Program { project, source },

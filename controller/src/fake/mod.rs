@@ -221,7 +221,7 @@ impl World {
         Arc::clone(&controller.unwrap().service)
     }
 
-    fn name(&self) -> ProjectName {
+    pub(crate) fn name(&self) -> ProjectName {
         self.project.as_str().into()
     }
 

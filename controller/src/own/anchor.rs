@@ -238,6 +238,8 @@ pub struct Anchor {
     pub number: u64,
     /// It runs.
     pub running: bool,
+    /// The layer of its image: which program it is.
+    pub(crate) layer: String,
     /// Target and volume of what it mounts.
     mounts: BTreeMap<String, String>,
 }
@@ -309,13 +311,14 @@ pub async fn find(
         };
         found.highest = found.highest.max(number);
         match foreign(&host.engine, &host.binary, layers, &it, COMMAND, place).await? {
-            None => found.ours.push(Anchor {
+            Ok(layer) => found.ours.push(Anchor {
                 number,
+                layer,
                 running: it.state.status == Status::Running,
                 mounts: mounts(&it),
                 id: it.id,
             }),
-            Some(why) => found.foreign.push(Foreign {
+            Err(why) => found.foreign.push(Foreign {
                 running: it.state.status == Status::Running,
                 id: it.id,
                 name: it.name,
@@ -415,6 +418,7 @@ impl Claimants {
             id,
             number,
             running: true,
+            layer: host.binary.layer().to_owned(),
             mounts: volumes.targets(),
         })
     }

@@ -96,7 +96,7 @@ fn locked_down(
     }
 }
 
-/// Why a container is not ours, by layer, command and place of its mounts; `None` if it is.
+/// Whether a container is ours, by layer, command and place of its mounts: the layer of its image, or why not.
 ///
 /// `layers` are digests that were recorded when an image of ours was imported; this program's own counts in any case.
 async fn foreign(
@@ -106,23 +106,24 @@ async fn foreign(
     it: &Container,
     command: &str,
     place: impl Fn(&str) -> bool,
-) -> Result<Option<&'static str>, Error> {
+) -> Result<std::result::Result<String, &'static str>, Error> {
     let found = engine
         .image(&it.image_id)
         .await?
         .map(|i| i.layers)
         .unwrap_or_default();
     let known = |layer: &String| layer == binary.layer() || layers.contains(layer);
-    let why = match found.as_slice() {
-        [layer] if known(layer) => None,
-        [_] => Some("its image is another version, or not locket's"),
-        _ => Some("its image is not locket's"),
+    let layer = match found.as_slice() {
+        [layer] if known(layer) => layer.clone(),
+        [_] => return Ok(Err("its image is another version, or not locket's")),
+        _ => return Ok(Err("its image is not locket's")),
     };
-    let why = why.or((it.entrypoint != [image::PROGRAM] || it.cmd != [command])
-        .then_some("it runs another command"));
-    Ok(why.or((!it
-        .mounts
-        .iter()
-        .all(|m| m.kind == "volume" && place(&m.target)))
-    .then_some("it mounts something else")))
+    if it.entrypoint != [image::PROGRAM] || it.cmd != [command] {
+        return Ok(Err("it runs another command"));
+    }
+    let in_place = |m: &locket_engine::Mount| m.kind == "volume" && place(&m.target);
+    if !it.mounts.iter().all(in_place) {
+        return Ok(Err("it mounts something else"));
+    }
+    Ok(Ok(layer))
 }

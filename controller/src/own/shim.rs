@@ -33,18 +33,18 @@ pub enum NotInstalled {
 }
 
 /// Writes this program to where a session's container has the shim, if it is not there already. One of another version stays,
-/// unless it is to be replaced.
+/// unless that digest is to be replaced.
 ///
 /// # Errors
 /// When the program cannot be read, or the session is lost.
 pub(crate) async fn install(
     binary: &Binary,
     session: &Session,
-    replace: bool,
+    replace: impl Fn(&[u8; 32]) -> bool,
 ) -> Result<(), NotInstalled> {
     let sha256 = binary.sha256();
     match session.call(&Request::ShimDigest).await? {
-        Response::ShimDigest(Some(there)) if there == sha256 || !replace => return Ok(()),
+        Response::ShimDigest(Some(there)) if there == sha256 || !replace(&there) => return Ok(()),
         _ => {}
     }
     let install = Request::InstallShim {
@@ -64,6 +64,7 @@ pub(crate) async fn install(
 /// # Errors
 /// When the engine refuses, or something else has our names.
 pub async fn prepare(host: &Host, replace: bool) -> Result<(), NotInstalled> {
+    host.binary.suits(&host.engine).map_err(NotInstalled::Own)?;
     let labels = [(ROLE.to_owned(), "shim".to_owned())].into();
     let none = Default::default();
     // The one of this name that is there, if there is one.
@@ -79,7 +80,7 @@ pub async fn prepare(host: &Host, replace: bool) -> Result<(), NotInstalled> {
     let installed = async {
         host.engine.start(&id).await.map_err(Error::from)?;
         let session = Session::open(&host.engine, &id).await?;
-        install(&host.binary, &session, replace).await
+        install(&host.binary, &session, |_| replace).await
     };
     let installed = installed.await;
     let removed = host.engine.remove(&id, true).await;

@@ -94,11 +94,11 @@ async fn running(host: &Host) -> Result<String, Error> {
     let is_ours = |target: &str| ["/s", "/k"][..count].contains(&target);
     if let Some(it) = engine.inspect(&name).await? {
         match foreign(engine, &host.binary, &[], &it, COMMAND, is_ours).await? {
-            None => {
+            Ok(_) => {
                 engine.start(&it.id).await?;
                 return Ok(it.id);
             }
-            Some(why) => {
+            Err(why) => {
                 return Err(Error::Foreign {
                     what: format!("container {name}"),
                     why: why.into(),
