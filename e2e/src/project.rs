@@ -51,7 +51,6 @@ impl Project {
         let plugins = root.path().join("docker/cli-plugins");
         fs::create_dir_all(&plugins).unwrap();
         fs::create_dir(&dir).unwrap();
-        std::os::unix::fs::symlink(crate::binary(), plugins.join("docker-locket")).unwrap();
         let transcript = Transcript::default();
         let it = Self {
             scenario: scenario.to_owned(),
@@ -66,8 +65,16 @@ impl Project {
             recorder: None,
             way: Way::default(),
         };
+        it.installs(&crate::binary());
         it.write("compose.yaml", compose);
         it
+    }
+
+    /// From now on `docker locket` is this program.
+    pub fn installs(&self, program: &Path) {
+        let plugin = self.root.path().join("docker/cli-plugins/docker-locket");
+        let _ = fs::remove_file(&plugin);
+        std::os::unix::fs::symlink(program, plugin).unwrap();
     }
 
     /// The project's name, which compose takes from the folder.

@@ -29,6 +29,7 @@ mod scenarios {
     mod remote;
     mod rotation;
     mod search;
+    mod versions;
     mod via_compose;
     mod ways;
     mod without_gate;
