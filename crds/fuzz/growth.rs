@@ -11,10 +11,13 @@ use crate::yaml::documents;
 
 /// A name, the largest size, and who makes an input of a size.
 type Family<F> = (&'static str, usize, F);
+type Text = fn(usize) -> String;
+type Making<'a, T> = &'a dyn Fn(usize) -> T;
+type Pairs = Vec<(String, String)>;
 
 #[test]
 fn templates() {
-    let all: [Family<fn(usize) -> String>; 7] = [
+    let all: [Family<Text>; 7] = [
         ("braces", 1 << 19, |n| "{".repeat(n)),
         ("closing braces", 1 << 19, |n| "}".repeat(n)),
         ("expressions", MAX_EXPRESSIONS, |n| {
@@ -36,7 +39,7 @@ fn templates() {
 
 #[test]
 fn yaml() {
-    let all: [Family<fn(usize) -> String>; 10] = [
+    let all: [Family<Text>; 10] = [
         ("keys", 40_000, |n| {
             (0..n).map(|i| format!("k{i}: v\n")).collect()
         }),
@@ -114,7 +117,7 @@ fn compose() {
             .collect();
         format!("{{\"name\": \"shop\", \"services\": {{{all}}}}}")
     };
-    let all: [Family<&dyn Fn(usize) -> String>; 6] = [
+    let all: [Family<Making<'_, String>>; 6] = [
         ("one line", 4_000, &one_line),
         ("services", 2_000, &good),
         ("problems", 2_000, &bad),
@@ -179,7 +182,7 @@ fn host_config() {
         )
     };
     let wrong = |n: usize| format!("grants:\n{}", "  - { projct: p }\n".repeat(n));
-    let all: [Family<&dyn Fn(usize) -> String>; 2] =
+    let all: [Family<Making<'_, String>>; 2] =
         [("grants", 4_000, &grants), ("wrong grants", 4_000, &wrong)];
     for (what, size, make) in all {
         linear(what, size, make, |text| {
@@ -201,7 +204,7 @@ fn service_labels() {
             .map(|i| (format!("locket.evn.K{i}"), "local:a".to_owned()))
             .collect()
     };
-    let all: [Family<&dyn Fn(usize) -> Vec<(String, String)>>; 3] = [
+    let all: [Family<Making<'_, Pairs>>; 3] = [
         ("names", 20_000, &list),
         ("env", 8_000, &many),
         ("wrong", 8_000, &wrong),

@@ -99,7 +99,11 @@ fn a_newer_program_takes_over_without_a_restart_and_an_older_one_leaves_it_in_pl
     p.store("key", &new);
     p.locket(&["apply"]).ok();
     assert_eq!(image(&p), second.inspect["Config"]["Image"]);
-    assert_eq!(p.anchors(), [second.clone()], "the older program left it");
+    assert_eq!(
+        p.anchors().as_slice(),
+        std::slice::from_ref(&second),
+        "the older program left it"
+    );
     let it = p.container("app");
     assert_eq!(it.id, app.id, "the container is the same");
     assert_eq!(it.read("/run/secrets/key").unwrap(), new.as_bytes());
