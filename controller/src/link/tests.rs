@@ -61,12 +61,18 @@ async fn a_newer_program_replaces_an_older_anchor_and_an_older_one_goes_through_
     assert_eq!(shim, Some(old.binary.sha256()));
     let (second, shim) = visit(&new, &project).await;
     assert_ne!(second, first);
-    assert_eq!(anchors(&world).await, [second.clone()]);
+    assert_eq!(
+        anchors(&world).await.as_slice(),
+        std::slice::from_ref(&second)
+    );
     assert_eq!(shim, Some(new.binary.sha256()));
 
     let (third, shim) = visit(&old, &project).await;
     assert_eq!(third, second, "the newer one stays, and serves");
-    assert_eq!(anchors(&world).await, [second.clone()]);
+    assert_eq!(
+        anchors(&world).await.as_slice(),
+        std::slice::from_ref(&second)
+    );
     assert_eq!(shim, Some(new.binary.sha256()), "the newer shim stays");
     assert_eq!(visit(&new, &project).await.0, second);
 
