@@ -122,6 +122,12 @@ fn after_stop(pass: &mut Pass, container: &ObservedContainer, intent: &Intent) -
     match container.state {
         // Somebody was faster: what runs now is judged anew.
         _ if !same_run => Stopped::BySomebodyElse,
+        // Whose stop it was is told by the answer of ours, which no clock can get wrong.
+        ContainerState::Exited | ContainerState::Dead | ContainerState::Created
+            if container.operation == Some(Operation::Stopping) =>
+        {
+            Stopped::NotYet
+        }
         // If it still runs and no call is under way, `act` decides anew; the intent stays, for its time.
         ContainerState::Running => Stopped::NotYet,
         ContainerState::Exited | ContainerState::Dead | ContainerState::Created

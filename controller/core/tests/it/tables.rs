@@ -565,6 +565,22 @@ fn a_stop_that_took_longer_than_it_should_is_still_ours() {
 }
 
 #[test]
+fn a_stop_whose_answer_is_on_its_way_is_nobody_elses() {
+    // Over a slow way the moment of a decision is taken for later than it was: the container has ended before it.
+    let mut w = World::new();
+    w.steps_back_while_stopping = ms(500);
+    stopped(&mut w);
+    let answer = std::mem::take(&mut w.observed.results);
+    w.container("api-1").operation = Some(Operation::Stopping);
+    let planned = w.plan();
+    w.apply(planned);
+    w.container("api-1").operation = None;
+    w.observed.results = answer;
+    w.settle();
+    assert_eq!(w.log, ["stop api-1", "start api-1"]);
+}
+
+#[test]
 fn a_clock_that_is_stepped_during_a_restart_neither_leaves_nor_blocks_the_container() {
     for back in [secs(1), secs(600)] {
         // While it is stopping: it ended before it was decided on.
