@@ -35,6 +35,8 @@ use crate::tracker::Tracker;
 
 /// How often delivered files are looked at without a hint.
 const VERIFY_EVERY: Duration = Duration::from_secs(60);
+/// So much earlier they are looked at by a pass that something else has asked for, such as the poll of every minute.
+const VERIFY_SLACK: Duration = Duration::from_secs(15);
 /// How long a signal through the shim may take.
 const SIGNAL: Duration = Duration::from_secs(5);
 /// A project without containers and without an open gate is released after this time.
@@ -773,7 +775,9 @@ impl Project {
         let Some(link) = &self.link else {
             return Ok(());
         };
-        let verify = self.verified.is_none_or(|at| now >= at + VERIFY_EVERY);
+        let verify = self
+            .verified
+            .is_none_or(|at| now + VERIFY_SLACK >= at + VERIFY_EVERY);
         for (service, log) in &logs.entries {
             if verify && !log.is_empty() {
                 match observe::drift(link, service).await? {

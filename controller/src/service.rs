@@ -31,6 +31,10 @@ use crate::{compose_env, link, observe, project};
 /// How long a request waits for a pass that runs. A pass waits for a backend at most twice.
 const PATIENCE: Duration = Duration::from_secs(40);
 
+/// Events of containers come in bursts, five for a restart and thousands for a large project: so long they are gathered for one pass.
+/// Nothing is delivered for them that has not been delivered, and our own operations ask for a pass when they end.
+const GATHER: Duration = Duration::from_millis(10);
+
 /// How long the engine may take to say that it is there.
 pub(crate) const HEALTH: Duration = Duration::from_secs(5);
 
@@ -266,7 +270,10 @@ impl Service {
                 }
             });
         }
-        self.enqueue(name, Trigger::change("container event"));
+        let trigger = Trigger::change("container event");
+        if let Some(handle) = self.handle.get() {
+            handle.enqueue_after(name.clone(), trigger, GATHER);
+        }
     }
 
     /// True if this container is the anchor that a project is reached through.
@@ -461,7 +468,7 @@ impl Service {
                 changes.extend(self.rooms().get(name).map(|room| room.view.subscribe()));
                 let view = self.view(name, None).await?;
                 found.extend(
-                    view::events(name, &view.events)
+                    view::events(name, &view)
                         .into_iter()
                         .filter(|e| e.seq > after),
                 );

@@ -1,6 +1,6 @@
 //! What a pass tells: the planner's report, the sources and the history, in the words of the API.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -29,8 +29,10 @@ pub struct View {
     pub status: Option<api::ProjectStatus>,
     /// What was wanted.
     pub desired: Option<Arc<Desired>>,
-    /// What has happened, oldest first, each with its number.
-    pub events: Vec<(u64, Event)>,
+    /// What has happened, oldest first.
+    pub history: Arc<VecDeque<Event>>,
+    /// The number of each.
+    pub numbers: Arc<Vec<u64>>,
     /// Where each service's delivery stands.
     pub delivery: BTreeMap<ServiceName, Delivery>,
     /// What would be done, or was.
@@ -49,6 +51,13 @@ pub struct View {
     pub published: BTreeMap<ServiceName, Time>,
     /// What was done so far.
     pub tally: Tally,
+}
+
+impl View {
+    /// What has happened, oldest first, each with its number.
+    fn events(&self) -> impl Iterator<Item = (u64, &Event)> {
+        self.numbers.iter().copied().zip(self.history.iter())
+    }
 }
 
 /// Where the delivery to a service stands.
@@ -90,16 +99,15 @@ pub struct Numbers(AtomicU64);
 impl Numbers {
     /// What was shown before keeps its number. What is shown the first time by this process gets the microseconds of its time, so
     /// that numbers mean about the same after a restart; what happens from then on gets one that is higher than all before.
-    fn number<'a>(
-        &self,
-        events: impl Iterator<Item = &'a Event>,
-        before: &View,
-    ) -> Vec<(u64, Event)> {
+    fn number(&self, events: &Arc<VecDeque<Event>>, before: &View) -> Arc<Vec<u64>> {
+        if Arc::ptr_eq(events, &before.history) {
+            return Arc::clone(&before.numbers);
+        }
         let is_first = before.pass == 0;
         let one = |event: &Event| {
             let time = event.last.0 / 1000;
-            let number = match before.events.iter().find(|(_, it)| it == event) {
-                Some((number, _)) => *number,
+            match before.events().find(|(_, it)| *it == event) {
+                Some((number, _)) => number,
                 None if is_first => {
                     self.0.fetch_max(time, Relaxed);
                     time
@@ -109,10 +117,9 @@ impl Numbers {
                     let last = self.0.fetch_update(Relaxed, Relaxed, next);
                     time.max(last.unwrap_or(time) + 1)
                 }
-            };
-            (number, event.clone())
+            }
         };
-        events.map(one).collect()
+        Arc::new(events.iter().map(one).collect())
     }
 }
 
@@ -121,7 +128,8 @@ pub fn view(project: &Project, look: &Look, before: &View, numbers: &Numbers) ->
     let now = look.now;
     let mut view = View {
         pass: before.pass + 1,
-        events: numbers.number(project.memory.events.iter(), before),
+        numbers: numbers.number(&project.memory.events, before),
+        history: Arc::clone(&project.memory.events),
         done: look.done.clone(),
         looked: Some(now),
         tally: project.tally.clone(),
@@ -476,8 +484,8 @@ fn waiting(it: &Later) -> api::Waiting {
 }
 
 /// The history of a project as events of the API.
-pub fn events(project: &ProjectName, all: &[(u64, Event)]) -> Vec<api::Event> {
-    let one = |(number, e): &(u64, Event)| {
+pub fn events(project: &ProjectName, view: &View) -> Vec<api::Event> {
+    let one = |(number, e): (u64, &Event)| {
         let (reason, good) = word(e.kind);
         let container = e.container.as_deref().unwrap_or(e.service.as_str());
         // The container is named once, in front.
@@ -493,7 +501,7 @@ pub fn events(project: &ProjectName, all: &[(u64, Event)]) -> Vec<api::Event> {
             (_, result) => format!("{container}: {}: {result}", e.cause),
         };
         api::Event {
-            seq: *number,
+            seq: number,
             project: project.clone(),
             service: Some(e.service.clone()),
             kind: if good {
@@ -508,7 +516,7 @@ pub fn events(project: &ProjectName, all: &[(u64, Event)]) -> Vec<api::Event> {
             last: stamp(e.last),
         }
     };
-    all.iter().map(one).collect()
+    view.events().map(one).collect()
 }
 
 fn word(kind: EventKind) -> (&'static str, bool) {
@@ -543,10 +551,9 @@ pub fn explain(view: &View, name: &ServiceName) -> Option<api::Explain> {
     };
     let wanted = view.desired.as_ref().and_then(|d| d.services.get(name));
     let history = view
-        .events
+        .history
         .iter()
         .rev()
-        .map(|(_, e)| e)
         .filter(|e| e.service == *name)
         .map(act)
         .collect();
@@ -672,14 +679,14 @@ mod tests {
 
     /// Shows these events after those, and gives their numbers.
     fn show(numbers: &Numbers, view: &mut View, times: &[u64]) -> Vec<u64> {
-        let events: Vec<Event> = times.iter().copied().map(event).collect();
-        let events = numbers.number(events.iter(), view);
+        let history = Arc::new(times.iter().copied().map(event).collect());
         *view = View {
             pass: view.pass + 1,
-            events,
+            numbers: numbers.number(&history, view),
+            history,
             ..View::default()
         };
-        view.events.iter().map(|(number, _)| *number).collect()
+        view.numbers.to_vec()
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! Losing it costs at most one restart or one more run of a hook; it holds no value.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use locket_crds::id::{Fingerprint, ServiceName};
@@ -27,9 +28,9 @@ pub struct Memory {
     /// Per container, by id.
     #[serde(default)]
     pub containers: BTreeMap<ContainerId, ContainerMemory>,
-    /// What has happened, oldest first; bounded.
-    #[serde(default)]
-    pub events: VecDeque<Event>,
+    /// What has happened, oldest first; bounded. Shared: it is most of a memory, and mostly the same in the next one.
+    #[serde(default, with = "shared")]
+    pub events: Arc<VecDeque<Event>>,
 }
 
 impl Default for Memory {
@@ -38,7 +39,7 @@ impl Default for Memory {
             version: 1,
             services: BTreeMap::new(),
             containers: BTreeMap::new(),
-            events: VecDeque::new(),
+            events: Arc::default(),
         }
     }
 }
@@ -247,7 +248,7 @@ pub enum Phase {
 }
 
 /// Something that has happened.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     /// First time.
     pub first: Time,
@@ -289,7 +290,7 @@ pub enum EventKind {
 }
 
 /// One secret that changed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     /// Which.
     pub reference: SecretRef,
@@ -317,16 +318,16 @@ impl Memory {
 
     /// The volume did not take what was written down as its next delivery.
     pub fn not_delivered(&mut self, service: &ServiceName, why: &str) {
-        let Some(last) = self
-            .events
+        let events = Arc::make_mut(&mut self.events);
+        let Some(last) = events
             .iter()
             .rposition(|e| e.service == *service && e.kind == EventKind::Delivered)
         else {
             return;
         };
-        let mut event = self.events[last].clone();
-        match &mut self.events[last].count {
-            1 => drop(self.events.remove(last)),
+        let mut event = events[last].clone();
+        match &mut events[last].count {
+            1 => drop(events.remove(last)),
             // The same content was published before.
             more => *more -= 1,
         }
@@ -413,11 +414,8 @@ impl Memory {
 
     /// Writes an event down; the same thing again in a row is counted, the oldest goes when there are too many.
     pub(crate) fn record(&mut self, event: Event) {
-        if let Some(last) = self
-            .events
-            .iter_mut()
-            .rev()
-            .find(|e| e.service == event.service)
+        let events = Arc::make_mut(&mut self.events);
+        if let Some(last) = events.iter_mut().rev().find(|e| e.service == event.service)
             && (last.kind, last.to, &last.container, &last.result)
                 == (event.kind, event.to, &event.container, &event.result)
         {
@@ -425,10 +423,10 @@ impl Memory {
             last.count += 1;
             return;
         }
-        if self.events.len() >= EVENTS {
-            self.events.pop_front();
+        if events.len() >= EVENTS {
+            events.pop_front();
         }
-        self.events.push_back(event);
+        events.push_back(event);
     }
 }
 
@@ -457,5 +455,22 @@ mod pairs {
         Ok(Vec::<(Fingerprint, Fingerprint)>::deserialize(d)?
             .into_iter()
             .collect())
+    }
+}
+
+/// What is shared in memory is written like what is not.
+mod shared {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<T: Serialize, S: Serializer>(it: &Arc<T>, s: S) -> Result<S::Ok, S::Error> {
+        it.as_ref().serialize(s)
+    }
+
+    pub fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+        d: D,
+    ) -> Result<Arc<T>, D::Error> {
+        T::deserialize(d).map(Arc::new)
     }
 }

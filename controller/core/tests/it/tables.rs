@@ -1176,7 +1176,7 @@ fn a_restart_says_which_secrets_it_was_made_for() {
     w.bad.insert((name("api"), 9));
     w.set("a", 9).settle();
     let mut out = String::new();
-    for e in &w.memory.events {
+    for e in w.memory.events.iter() {
         let changed: Vec<_> = e
             .changed
             .iter()
