@@ -9,6 +9,7 @@
     reason = "a harness of tests: a panic is its report"
 )]
 
+pub mod alloc;
 mod bao;
 mod canary;
 mod certificates;

@@ -28,6 +28,7 @@ mod scenarios {
     mod refused;
     mod remote;
     mod rotation;
+    mod scale;
     mod search;
     mod versions;
     mod via_compose;

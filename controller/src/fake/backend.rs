@@ -1,7 +1,8 @@
 //! A backend in memory.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -12,6 +13,7 @@ use locket_provider::{
     Capabilities, Error, ErrorKind, Fetched, SecretStore, SecretValue, SecretVersion,
 };
 
+use super::lock;
 use crate::sources::OpenStore;
 
 /// Secrets with a version each; counts what it is asked. Every source of every project is this one.
@@ -19,12 +21,24 @@ use crate::sources::OpenStore;
 pub struct Backend {
     secrets: Mutex<BTreeMap<String, (u64, Vec<u8>)>>,
     down: Mutex<Option<ErrorKind>>,
-    fetches: Mutex<usize>,
+    takes: Mutex<Duration>,
+    reads: Mutex<Reads>,
     asked_for: Mutex<BTreeSet<ProjectName>>,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap()
+/// What it was asked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reads {
+    /// Batches of versions.
+    pub versions: usize,
+    /// Batches of values.
+    pub values: usize,
+    /// Secrets in the batches of values.
+    pub secrets: usize,
+    /// Batches that wait for their answer.
+    pub now: usize,
+    /// The most that ever waited at once.
+    pub most: usize,
 }
 
 impl Backend {
@@ -40,9 +54,30 @@ impl Backend {
         *lock(&self.down) = kind;
     }
 
-    /// How often it was asked for values.
-    pub fn fetched(&self) -> usize {
-        *lock(&self.fetches)
+    /// Every answer takes so long from now on.
+    pub fn take(&self, time: Duration) {
+        *lock(&self.takes) = time;
+    }
+
+    /// What it was asked so far.
+    pub fn reads(&self) -> Reads {
+        *lock(&self.reads)
+    }
+
+    /// Counts a batch until it is answered.
+    async fn asked(&self, count: impl FnOnce(&mut Reads)) {
+        {
+            let mut reads = lock(&self.reads);
+            count(&mut reads);
+            reads.now += 1;
+            reads.most = reads.most.max(reads.now);
+        }
+        // Who gives up does not wait any more.
+        let _waits = Waits(self);
+        let time = *lock(&self.takes);
+        if !time.is_zero() {
+            tokio::time::sleep(time).await;
+        }
     }
 
     /// The projects in whose name it was opened.
@@ -56,6 +91,14 @@ impl Backend {
         }
         let found = lock(&self.secrets).get(reference.path()).cloned();
         found.ok_or_else(|| Error::new(ErrorKind::NotFound, "there is no such secret"))
+    }
+}
+
+struct Waits<'a>(&'a Backend);
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.reads).now -= 1;
     }
 }
 
@@ -74,11 +117,14 @@ impl SecretStore for Opened {
         refs: &'a [SecretRef],
     ) -> BoxFuture<'a, Vec<Result<SecretVersion, Error>>> {
         let version = |r| Ok(SecretVersion(self.0.one(r)?.0.to_string()));
-        async move { refs.iter().map(version).collect() }.boxed()
+        async move {
+            self.0.asked(|it| it.versions += 1).await;
+            refs.iter().map(version).collect()
+        }
+        .boxed()
     }
 
     fn fetch<'a>(&'a self, refs: &'a [SecretRef]) -> BoxFuture<'a, Vec<Result<Fetched, Error>>> {
-        *lock(&self.0.fetches) += 1;
         let fetch = |r| {
             let (version, value) = self.0.one(r)?;
             Ok(Fetched {
@@ -86,7 +132,15 @@ impl SecretStore for Opened {
                 version: SecretVersion(version.to_string()),
             })
         };
-        async move { refs.iter().map(fetch).collect() }.boxed()
+        async move {
+            let count = |it: &mut Reads| {
+                it.values += 1;
+                it.secrets += refs.len();
+            };
+            self.0.asked(count).await;
+            refs.iter().map(fetch).collect()
+        }
+        .boxed()
     }
 }
 

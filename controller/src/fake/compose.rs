@@ -72,7 +72,7 @@ impl World {
     /// As [`crate::access::Access::apply`].
     pub async fn gate(&self) -> Result<api::Applied, Error> {
         let request = ApplyRequest {
-            spec: Some(self.spec()),
+            spec: Some(self.spec.clone()),
             mode: ApplyMode::Deliver,
         };
         self.apply_request(request).await
@@ -117,7 +117,7 @@ impl World {
         self.volumes().await;
         let spec = self.spec();
         let meant = |name: &ServiceName| services.contains(&name.as_str());
-        for (name, service) in in_order(&spec) {
+        for (name, service) in in_order(spec) {
             if !meant(name) && service.provider.is_none() {
                 continue;
             }
@@ -142,7 +142,7 @@ impl World {
 
     async fn start_of(&self, meant: impl Fn(&ServiceName) -> bool) {
         let spec = self.spec();
-        for (name, service) in containers_in_order(&spec) {
+        for (name, service) in containers_in_order(spec) {
             if !meant(name) {
                 continue;
             }
@@ -161,7 +161,7 @@ impl World {
     /// `docker compose stop`: who depends on something first.
     pub async fn stop(&self) {
         let spec = self.spec();
-        for (name, _) in containers_in_order(&spec).into_iter().rev() {
+        for (name, _) in containers_in_order(spec).into_iter().rev() {
             let id = self.container(name.as_str()).await.id;
             self.engine.stop(&id, None).await.unwrap();
         }
@@ -170,7 +170,7 @@ impl World {
     /// `docker compose restart`, or `docker restart` of one container.
     pub async fn restart(&self, only: Option<&str>) {
         let spec = self.spec();
-        for (name, _) in containers_in_order(&spec) {
+        for (name, _) in containers_in_order(spec) {
             if only.is_none_or(|only| only == name.as_str()) {
                 let id = self.container(name.as_str()).await.id;
                 let path = format!("containers/{id}/restart");
@@ -194,7 +194,7 @@ impl World {
     /// When the gate cannot let go, or something else uses a volume still.
     pub async fn down(&self) -> Result<(), Error> {
         let spec = self.spec();
-        for (name, service) in in_order(&spec).into_iter().rev() {
+        for (name, service) in in_order(spec).into_iter().rev() {
             match service.provider {
                 Some(_) => self.release().await?,
                 None => self.rm(name.as_str()).await,
@@ -263,7 +263,7 @@ impl World {
             labels = [(labels::NAME.to_owned(), name.to_owned())].into();
         }
         if self.labels {
-            let text = labels::write(&spec, &service.into());
+            let text = labels::write(spec, &service.into());
             labels.extend(text.map(|text| (labels::SPEC.to_owned(), text)));
         }
         let image = spec.model[service].image.clone();

@@ -1,6 +1,6 @@
 //! A compose project on a fake engine, a backend in memory, and somebody who looks after it or nobody.
 //!
-//! Start with [`World`]. Everything of the product is real: the service and its passes, the client of the engine, the anchor's
+//! Start with [`World`]; [`World::beside`] makes more projects on the same engine. Everything of the product is real: the service and its passes, the client of the engine, the anchor's
 //! session, the layout on the volumes. Not real are the engine ([`locket_engine::fake`]), the backend, compose (`compose.rs`:
 //! its calls), and the programs in the containers (`programs.rs`: the shim by its rules, and a few tools). Time is tokio's, and
 //! is meant to be paused. For tests: a panic is the report.
@@ -15,8 +15,8 @@ mod backend;
 mod compose;
 pub(crate) mod programs;
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -30,7 +30,7 @@ use locket_runtime::{Config, Controller, Trigger};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
-pub use backend::Backend;
+pub use backend::{Backend, Reads};
 pub use compose::Runs;
 pub use programs::app;
 
@@ -41,7 +41,7 @@ use crate::service::{Passes, Role, Service};
 use crate::sources::{Authority, Sources};
 use backend::Opener;
 
-/// See the module.
+/// See the module. It is one project; what is not its own it shares with those [beside](World::beside) it.
 pub struct World {
     /// The engine as a test sees it.
     pub fake: Fake,
@@ -49,9 +49,10 @@ pub struct World {
     pub engine: Engine,
     /// What every source is.
     pub backend: Arc<Backend>,
-    controller: Option<Someone>,
+    controller: Arc<Mutex<Option<Someone>>>,
     project: String,
     text: String,
+    spec: ProjectSpec,
     runs: BTreeMap<String, Runs>,
     /// No gate is called: containers carry in labels what they ask for.
     labels: bool,
@@ -90,17 +91,43 @@ impl World {
             fake,
             engine,
             backend: Arc::default(),
-            controller: None,
+            controller: Arc::default(),
             project: project.to_owned(),
             text: text.to_owned(),
+            spec: compiled(project, text),
             runs: BTreeMap::new(),
             labels: false,
         };
-        for image in world.images() {
-            world.fake.add_image(&image, FakeImage::default());
-        }
-        world.app(&[], App::default());
+        world.pull().await;
         world
+    }
+
+    /// Another project on the same engine, with the same backend, whose controller is the same.
+    pub async fn beside(&self, project: &str, text: &str) -> Self {
+        let world = Self {
+            fake: self.fake.clone(),
+            engine: self.engine.clone(),
+            backend: Arc::clone(&self.backend),
+            controller: Arc::clone(&self.controller),
+            project: project.to_owned(),
+            text: text.to_owned(),
+            spec: compiled(project, text),
+            runs: BTreeMap::new(),
+            labels: false,
+        };
+        world.pull().await;
+        world
+    }
+
+    /// Makes the images that are not there; their application reads nothing.
+    async fn pull(&self) {
+        for image in self.images() {
+            if self.engine.image(&image).await.unwrap().is_none() {
+                self.fake.add_image(&image, FakeImage::default());
+                let idle = programs::app(App::default());
+                self.fake.set_program(&image, idle.program());
+            }
+        }
     }
 
     /// The same with a controller, as project `shop`.
@@ -119,9 +146,9 @@ impl World {
         self.labels = true;
     }
 
-    fn images(&self) -> Vec<String> {
-        let model = self.spec().model;
-        model.into_values().filter_map(|s| s.image).collect()
+    fn images(&self) -> BTreeSet<String> {
+        let services = self.spec.model.values();
+        services.filter_map(|s| s.image.clone()).collect()
     }
 
     async fn open(&self, role: Role) -> Someone {
@@ -178,13 +205,15 @@ impl World {
 
     /// A controller starts.
     pub async fn start_controller(&mut self) {
-        self.controller = Some(self.open(Role::Controller).await);
+        let it = self.open(Role::Controller).await;
+        *lock(&self.controller) = Some(it);
     }
 
     /// A controller starts that tells where it is, and may end there.
     pub async fn start_controller_with(&mut self, failpoints: Failpoints) {
         let engine = self.connect().await.with_failpoints(failpoints);
-        self.controller = Some(self.open_with(Role::Controller, engine).await);
+        let it = self.open_with(Role::Controller, engine).await;
+        *lock(&self.controller) = Some(it);
     }
 
     /// Somebody starts another one beside it; it lives as long as what this returns.
@@ -196,7 +225,7 @@ impl World {
 
     /// The controller is killed.
     pub async fn kill_controller(&mut self) {
-        let killed = self.controller.take().and_then(|it| it.runner);
+        let killed = lock(&self.controller).take().and_then(|it| it.runner);
         if let Some(mut runner) = killed.and_then(Arc::into_inner) {
             runner.0.abort();
             let _ = (&mut runner.0).await;
@@ -205,20 +234,24 @@ impl World {
 
     /// The controller, or a command that does it itself.
     async fn someone(&self) -> Someone {
-        match &self.controller {
-            Some(it) => Someone {
-                service: Arc::clone(&it.service),
+        match self.known() {
+            Some(service) => Someone {
+                service,
                 runner: None,
             },
             None => self.open(Role::Client).await,
         }
     }
 
+    fn known(&self) -> Option<Arc<Service>> {
+        let controller = lock(&self.controller);
+        controller.as_ref().map(|it| Arc::clone(&it.service))
+    }
+
     /// The controller, from within.
     #[cfg(test)]
     pub(crate) fn service(&self) -> Arc<Service> {
-        let controller = self.controller.as_ref();
-        Arc::clone(&controller.unwrap().service)
+        self.known().unwrap()
     }
 
     pub(crate) fn name(&self) -> ProjectName {
@@ -226,22 +259,15 @@ impl World {
     }
 
     /// What the compose file asks for.
-    pub fn spec(&self) -> ProjectSpec {
-        let text = format!("name: {}\n{}", self.project, self.text);
-        let sources = [("compose.yaml".to_owned(), text.clone())];
-        let (spec, problems) = compile(&ModelInput {
-            model_yaml: &text,
-            sources: &sources,
-            working_dir: "/project",
-            read_template: &|_| Err("no files here".into()),
-        });
-        spec.unwrap_or_else(|| panic!("{problems:#?}"))
+    pub fn spec(&self) -> &ProjectSpec {
+        &self.spec
     }
 
     /// Edits the compose file.
     pub fn edit(&mut self, from: &str, to: &str) {
         assert!(self.text.contains(from), "{from} is not in it");
         self.text = self.text.replace(from, to);
+        self.spec = compiled(&self.project, &self.text);
     }
 
     /// Says what compose tells the engine about a service besides what we read of it.
@@ -264,10 +290,10 @@ impl World {
     /// Puts a value into the built-in store, which tells the controller.
     pub async fn store(&self, name: &str, value: &str) {
         self.backend.set(name, value);
-        if let Some(it) = &self.controller {
+        if let Some(service) = self.known() {
             let local = "local".into();
             let trigger = Trigger::push("the store has changed");
-            it.service.hint(None, Some(&local), &trigger);
+            service.hint(None, Some(&local), &trigger);
         }
     }
 
@@ -398,13 +424,29 @@ impl World {
         someone.service.explain(&self.name(), &service.into()).await
     }
 
+    /// `docker locket events`
+    ///
+    /// # Errors
+    /// As [`crate::access::Access::events`].
+    pub async fn events(&self) -> Result<Vec<api::Event>, crate::access::Error> {
+        let someone = self.someone().await;
+        let name = self.name();
+        someone.service.events(Some(&name), 0, Duration::ZERO).await
+    }
+
     /// `docker locket plan`
     ///
     /// # Errors
     /// As [`crate::access::Access::plan`].
     pub async fn plan(&self) -> Result<api::PlanView, crate::access::Error> {
         let someone = self.someone().await;
-        someone.service.plan(&self.name(), Some(self.spec())).await
+        let spec = Some(self.spec.clone());
+        someone.service.plan(&self.name(), spec).await
+    }
+
+    /// What `GET /metrics` answers.
+    pub async fn metrics(&self) -> String {
+        crate::metrics::scrape::text(&self.someone().await.service)
     }
 
     /// How the project stands, for a person who asks why a test failed.
@@ -440,4 +482,20 @@ impl World {
     pub async fn ready(&self) {
         self.until("everything is ready", Self::is_ready).await;
     }
+}
+
+fn compiled(project: &str, text: &str) -> ProjectSpec {
+    let text = format!("name: {project}\n{text}");
+    let sources = [("compose.yaml".to_owned(), text.clone())];
+    let (spec, problems) = compile(&ModelInput {
+        model_yaml: &text,
+        sources: &sources,
+        working_dir: "/project",
+        read_template: &|_| Err("no files here".into()),
+    });
+    spec.unwrap_or_else(|| panic!("{problems:#?}"))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap()
 }

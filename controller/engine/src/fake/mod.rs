@@ -24,7 +24,7 @@ mod world;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -62,6 +62,7 @@ pub(crate) struct Shared {
     up: AtomicBool,
     connections: Mutex<Vec<AbortHandle>>,
     requests: Mutex<Vec<String>>,
+    calls: AtomicUsize,
 }
 
 /// An image of the fake engine. `Default` is one without any settings.
@@ -102,6 +103,7 @@ impl Fake {
                 up: AtomicBool::new(true),
                 connections: Mutex::default(),
                 requests: Mutex::default(),
+                calls: AtomicUsize::new(0),
             }),
             spared: false,
         }
@@ -248,6 +250,24 @@ impl Fake {
     /// Every request so far, as `METHOD /path?query` without the version.
     pub fn requests(&self) -> Vec<String> {
         lock(&self.shared.requests).clone()
+    }
+
+    /// Forgets them, so that a long run does not end in a long list.
+    pub fn forget_requests(&self) {
+        *lock(&self.shared.requests) = Vec::new();
+    }
+
+    /// How many requests there were, of all clients that faults can meet.
+    pub fn calls(&self) -> usize {
+        self.shared.calls.load(Ordering::Relaxed)
+    }
+
+    /// Tells listeners of a container's event, and nothing else has happened: what an engine says of an act that is none here.
+    pub fn tell(&self, container: &str, action: &str) {
+        let mut world = self.shared.world();
+        if let Some(id) = world.find(container) {
+            world.tell(&id, action, serde_json::json!({}));
+        }
     }
 }
 

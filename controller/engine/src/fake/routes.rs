@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
@@ -53,7 +54,10 @@ pub(crate) async fn serve(
     lock(&shared.requests).push(subject.clone());
     let fault = match spared {
         true => None,
-        false => shared.faults.for_request(&subject),
+        false => {
+            shared.calls.fetch_add(1, Ordering::Relaxed);
+            shared.faults.for_request(&subject)
+        }
     };
     match fault {
         Some(Fault::Break) => return Err(Broken),

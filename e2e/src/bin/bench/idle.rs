@@ -1,10 +1,11 @@
-//! What a controller weighs and does while nothing happens, and what an anchor weighs.
+//! What a controller weighs and does while nothing happens, how soon it is ready after its start, and what an anchor weighs.
 
 use std::time::{Duration, Instant};
 
-use locket_e2e::Project;
+use locket_e2e::{Controller, Project, eventually};
+use serde_json::Value;
 
-use crate::table::{Table, mb};
+use crate::table::{Table, mb, ms};
 use crate::watch::{Weight, children, cpu, parent, weight};
 
 /// Long enough for passes by timer, and for the seconds after a start.
@@ -36,7 +37,7 @@ pub fn controller(table: &mut Table, many: usize) {
     let controller = first.controller(&[]);
     first.ready();
     let pid = u64::from(controller.pid());
-    measure(table, pid, 1);
+    let alone = measure(table, pid, 1);
     anchor(table, &first);
 
     let more: Vec<Project> = (1..many)
@@ -61,8 +62,12 @@ pub fn controller(table: &mut Table, many: usize) {
         });
     }
     if many > 1 {
-        measure(table, pid, many);
+        let all = measure(table, pid, many);
+        let each = all.anon.saturating_sub(alone.anon) / (many as u64 - 1);
+        table.plain("… for each further project", format!("{each} KiB"));
     }
+    controller.stop();
+    let controller = ready(table, &first, many);
     controller.stop();
     while !all.is_empty() {
         let now: Vec<Project> = all.drain(..all.len().min(AT_ONCE)).collect();
@@ -74,17 +79,50 @@ pub fn controller(table: &mut Table, many: usize) {
     }
 }
 
-fn measure(table: &mut Table, pid: u64, projects: usize) {
+/// A controller starts where everything is as it should be.
+fn ready(table: &mut Table, first: &Project, projects: usize) -> Controller {
+    let begun = Instant::now();
+    let controller = first.controller(&[]);
+    let took = eventually(120, "all projects are ready", || {
+        let out = first.locket(&["status", "--json"]).any();
+        let took = begun.elapsed();
+        let all: Value = serde_json::from_slice(&out.stdout).ok()?;
+        let is_ready = |it: &&Value| {
+            let conditions = it["conditions"].as_array();
+            conditions.is_some_and(|all| {
+                all.iter()
+                    .any(|c| c["type"] == "Ready" && c["status"] == true)
+            })
+        };
+        let ready = all["projects"].as_array()?.iter().filter(is_ready).count();
+        (ready == projects).then_some(took)
+    });
+    table.plain(
+        format!(
+            "from the start of a controller until `docker locket status` shows all ready, {}",
+            of(projects)
+        ),
+        ms(took),
+    );
+    controller
+}
+
+fn of(projects: usize) -> String {
+    match projects {
+        1 => "1 project".to_owned(),
+        n => format!("{n} projects"),
+    }
+}
+
+fn measure(table: &mut Table, pid: u64, projects: usize) -> Weight {
     std::thread::sleep(CALM);
     let name = pid.to_string();
     let (begun, before) = (Instant::now(), cpu(&name));
     std::thread::sleep(WINDOW);
     let share = (cpu(&name).saturating_sub(before)).as_secs_f64() / begun.elapsed().as_secs_f64();
-    let Weight { rss, anon } = weight(pid);
-    let of = match projects {
-        1 => "1 project".to_owned(),
-        n => format!("{n} projects"),
-    };
+    let it = weight(pid);
+    let Weight { rss, anon } = it;
+    let of = of(projects);
     table.goal(
         format!("RSS of an idle controller, {of}"),
         "< 12 MB",
@@ -100,6 +138,7 @@ fn measure(table: &mut Table, pid: u64, projects: usize) {
         format!("{:.2} %", share * 100.0),
         share < 0.005,
     );
+    it
 }
 
 fn anchor(table: &mut Table, project: &Project) {

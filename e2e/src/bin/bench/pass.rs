@@ -1,10 +1,11 @@
-//! A pass that finds nothing to do: calls to the engine, and time on a processor.
+//! A pass that finds nothing to do: calls to the engine, time on a processor, and allocations.
 
 use std::fmt::Write as _;
 use std::process::Command;
 use std::time::Duration;
 
 use locket_controller::fake::World;
+use locket_e2e::alloc;
 use tokio::runtime::Runtime;
 use tokio::time::sleep;
 
@@ -36,28 +37,33 @@ fn compose(services: usize, secrets: usize) -> String {
 
 /// A whole pass on the fake engine.
 pub fn whole(table: &mut Table, services: usize, secrets: usize) {
+    let group = alloc::Group::begin();
     let runtime: Runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .start_paused(true)
+        .on_thread_start(move || group.join())
         .build()
         .unwrap();
-    let (calls, each) = runtime.block_on(async {
-        let world = World::new(&compose(services, secrets)).await;
+    let (calls, each, times) = runtime.block_on(Box::pin(async {
+        let mut world = World::alone("shop", &compose(services, secrets)).await;
         for n in 0..services * secrets {
             world.backend.set(&format!("s{n}"), "a value");
         }
         world.up().await.unwrap();
+        // While compose makes a thousand containers, a controller would look at them a thousand times.
+        world.start_controller().await;
         world.ready().await;
         sleep(Duration::from_secs(30)).await;
-        let (calls, before) = (world.engine.calls(), cpu("self"));
+        let (calls, times, before) = (world.fake.calls(), alloc::here().times, cpu("self"));
         for _ in 0..PASSES {
             world.refresh().await.unwrap();
             sleep(OVER).await;
         }
-        let calls = world.engine.calls() - calls;
         let each = (cpu("self") - before) / PASSES;
-        (calls as f64 / f64::from(PASSES), each)
-    });
+        let times = (alloc::here().times - times) / u64::from(PASSES);
+        let calls = world.fake.calls() - calls;
+        (calls as f64 / f64::from(PASSES), each, times)
+    }));
     table.goal(
         format!(
             "engine calls of a pass with nothing to do, {services} services / {} secrets",
@@ -71,6 +77,7 @@ pub fn whole(table: &mut Table, services: usize, secrets: usize) {
         "… CPU of that pass with its questions to the backend and its look at every file, fake engine and anchor included",
         ms(each),
     );
+    table.plain("… its allocations, all of that included", times.to_string());
 }
 
 /// The planner's part of it, which has a bench of its own.
