@@ -1,5 +1,8 @@
 use locket_fuzz::growth::linear;
 
+/// Makes an input of a size.
+type Making<'a> = &'a dyn Fn(usize) -> Vec<u8>;
+
 #[test]
 fn every_filter() {
     let json = |n: usize| format!("[{}0]", "0, ".repeat(n / 3)).into_bytes();
@@ -11,7 +14,7 @@ fn every_filter() {
         )
         .into_bytes()
     };
-    let all: [(&str, &dyn Fn(usize) -> Vec<u8>); 15] = [
+    let all: [(&str, Making<'_>); 15] = [
         ("base64", &quotes),
         ("base64 | base64d", &quotes),
         ("json", &json),

@@ -48,7 +48,7 @@ fn cpu_time(work: impl FnOnce()) -> Duration {
 mod tests {
     use super::linear;
 
-    fn pairs(all: &Vec<u32>) -> usize {
+    fn pairs(all: &[u32]) -> usize {
         all.iter()
             .map(|a| all.iter().filter(|b| a < b).count())
             .sum()
