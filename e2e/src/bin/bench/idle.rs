@@ -84,7 +84,7 @@ fn ready(table: &mut Table, first: &Project, projects: usize) -> Controller {
     let begun = Instant::now();
     let controller = first.controller(&[]);
     let took = eventually(120, "all projects are ready", || {
-        let out = first.locket(&["status", "--json"]).any();
+        let out = first.locket(&["status", "--all", "--json"]).any();
         let took = begun.elapsed();
         let all: Value = serde_json::from_slice(&out.stdout).ok()?;
         let is_ready = |it: &&Value| {
@@ -99,7 +99,7 @@ fn ready(table: &mut Table, first: &Project, projects: usize) -> Controller {
     });
     table.plain(
         format!(
-            "from the start of a controller until `docker locket status` shows all ready, {}",
+            "from the start of a controller until `docker locket status --all` shows them ready, {}",
             of(projects)
         ),
         ms(took),
