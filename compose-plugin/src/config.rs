@@ -21,22 +21,35 @@ use crate::opener::Opener;
 /// # Errors
 /// It cannot be read, or something is wrong with it: all diagnostics.
 pub async fn read(store: &LocalClient, file: Option<&Path>) -> Result<HostConfig> {
-    let (name, host) = match file {
-        Some(path) => {
-            let text = std::fs::read(path);
-            let text = text.map_err(|e| {
-                CommandError::user(format!("{} cannot be read", path.display())).because(e)
-            })?;
-            (path.display().to_string(), Some(text))
-        }
-        None => (
-            ConfigFile::Host.file_name().to_owned(),
-            stored(store, ConfigFile::Host).await?,
-        ),
+    let host = match file {
+        Some(path) => Some((path.display().to_string(), text(path)?)),
+        None => stored(store, ConfigFile::Host)
+            .await?
+            .map(|text| (ConfigFile::Host.file_name().to_owned(), text)),
     };
+    with_grants(store, host).await
+}
+
+/// The text of a `locket.yaml` of the user's.
+///
+/// # Errors
+/// It cannot be read.
+pub fn text(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path)
+        .map_err(|e| CommandError::user(format!("{} cannot be read", path.display())).because(e))
+}
+
+/// What is in force with this `locket.yaml`, its name and text, if there is one.
+///
+/// # Errors
+/// Something is wrong with it, or with the stored grants: all diagnostics.
+pub async fn with_grants(
+    store: &LocalClient,
+    host: Option<(String, Vec<u8>)>,
+) -> Result<HostConfig> {
     let grants = stored(store, ConfigFile::Grants).await?;
     let host = host
-        .map(|text| parse(&name, text))
+        .map(|(name, text)| parse(&name, text))
         .transpose()?
         .unwrap_or_default();
     let grants = grants

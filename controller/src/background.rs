@@ -1,7 +1,7 @@
 //! Long engine calls: they run beside the passes, which see them as observations.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use locket_core::{ContainerId, Operation, Probed, StepResult, StopOutcome, Time};
@@ -10,6 +10,7 @@ use locket_engine::watcher::Action;
 use locket_engine::{Engine, ExecSpec, ExecStream, InspectCache, Kind};
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::mutex::lock;
 use crate::resolve::chain;
 
 /// An event may be dated so much after the answer of the call that caused it.
@@ -60,7 +61,7 @@ pub type Wake = Arc<dyn Fn() + Send + Sync>;
 impl Background {
     fn lock(&self) -> MutexGuard<'_, State> {
         // Each change is one insert or remove, so a panic elsewhere leaves nothing half done.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// True while anything is under way.

@@ -1,10 +1,12 @@
 //! What was heard about a project since its last pass. Hints only: whoever has one leaves it here and never waits for a pass.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use locket_core::{ContainerId, Time};
 use locket_crds::id::SourceName;
+
+use crate::mutex::lock;
 
 /// Hints, merged.
 #[derive(Debug, Default)]
@@ -53,11 +55,6 @@ impl Inbox {
     pub fn is_anchor(&self, id: &str) -> bool {
         lock(&self.anchor).as_deref() == Some(id)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Each change is one assignment, so a panic elsewhere leaves nothing half done.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Hints {

@@ -143,19 +143,22 @@ pub async fn survey(host: &Host) -> Result<Survey, own::Error> {
     Ok(out)
 }
 
+/// Whether a project has a container among these, in whatever state, or one that somebody has made for it without compose.
+fn lives(containers: &[ContainerSummary], project: &ProjectName) -> bool {
+    let says = |it: &ContainerSummary, label: &str| {
+        it.labels.get(label).is_some_and(|p| p == project.as_str())
+    };
+    let is_anchor = |it: &ContainerSummary| role(it) == Some("anchor");
+    containers.iter().any(|it| {
+        says(it, COMPOSE_PROJECT)
+            || (says(it, PROJECT) && !is_anchor(it))
+            || observe::project_of(&it.labels).as_ref() == Some(project)
+    })
+}
+
 impl Seen {
-    /// Whether a project has a container, in whatever state, or one that somebody has made for it without compose.
     fn lives(&self, project: &ProjectName) -> bool {
-        let says = |it: &ContainerSummary, label: &str| {
-            it.labels.get(label).is_some_and(|p| p == project.as_str())
-        };
-        let is_anchor = |it: &ContainerSummary| role(it) == Some("anchor");
-        let mut all = self.containers.iter();
-        all.any(|it| {
-            says(it, COMPOSE_PROJECT)
-                || (says(it, PROJECT) && !is_anchor(it))
-                || observe::project_of(&it.labels).as_ref() == Some(project)
-        })
+        lives(&self.containers, project)
     }
 
     fn with_role<'a>(&'a self, wanted: &'a str) -> impl Iterator<Item = &'a ContainerSummary> {

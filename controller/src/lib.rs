@@ -20,6 +20,7 @@ pub mod leftovers;
 mod link;
 mod listen;
 mod metrics;
+mod mutex;
 mod observe;
 pub mod own;
 mod owners;

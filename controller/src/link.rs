@@ -1,5 +1,6 @@
 //! The way into a project: its anchor, a session, the lease, and the state that is kept in the project volume.
 
+mod entered;
 mod programs;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ use crate::own::anchor::{self, Anchor, Volumes};
 use crate::own::shim::{self, NotInstalled};
 use crate::session::{self, PING_EVERY, Session};
 use crate::spec::Applied;
+use entered::Entered;
 use programs::Programs;
 
 /// State file with the applied spec.
@@ -151,60 +153,28 @@ impl Link {
         let Some(volumes) = Volumes::find(&host.engine, project).await.map_err(own)? else {
             return Ok(None);
         };
-        let found = anchor::find(host, project, &[]).await.map_err(own)?;
-        let open = async |anchor: &Anchor| {
-            let session = Session::open(&host.engine, &anchor.id).await?;
-            let lease = acquire(&session, holder).await?;
-            Ok((session, lease))
-        };
-        let mut entered = None;
-        if let Some(current) = found.ours.iter().find(|it| it.running).cloned() {
-            let (session, lease) = open(&current).await.map_err(lost)?;
-            if matches!(lease, Lease::Held(_)) || current.fits(&volumes) {
-                entered = Some((current, session, lease));
-            } else {
-                // Given back at once: that a stream was dropped is noticed some milliseconds later.
-                session.call(&Request::Release).await.map_err(lost)?;
-            }
-        }
-        let (anchor, session, lease) = match entered {
-            Some(entered) => entered,
-            None => {
-                let anchor = found.ensure(host, &volumes).await.map_err(own)?;
-                let (session, lease) = open(&anchor).await.map_err(lost)?;
-                if let Lease::Held(holder) = &lease
-                    && found.ours.iter().all(|it| it.id != anchor.id)
-                {
-                    // Another version of this program looks after the project through an anchor of its own; this one is in the way.
-                    drop(session);
-                    let removed = host.engine.remove(&anchor.id, true).await;
-                    removed.map_err(|e| own(e.into()))?;
-                    return Err(Error::Busy {
-                        project: project.clone(),
-                        holder: holder.clone(),
-                    });
-                }
-                (anchor, session, lease)
-            }
-        };
-        if lease.is_ours()
+        let mut found = anchor::find(host, project, &[]).await.map_err(own)?;
+        let mut entered = entered::enter(host, project, holder, &volumes, &found).await?;
+        if entered.lease.is_ours()
             && !found.foreign.is_empty()
-            && let Some((newer, found)) = newer(host, project, &volumes, &session).await?
+            && let Some(newer) = entered::newer(host, project, &volumes, &entered.session).await?
         {
-            match Session::open(&host.engine, &newer.id).await {
-                // It does not speak our protocol: ours takes its place.
-                Err(session::Error::Protocol { .. }) => {}
-                Err(e) => return Err(lost(e)),
-                Ok(its) => {
-                    session.call(&Request::Release).await.map_err(lost)?;
-                    drop(session);
-                    let lease = acquire(&its, holder).await.map_err(lost)?;
-                    let settled =
-                        Self::settle_in(host, project, volumes, Some(&newer), its, lease, found);
-                    return settled.await.map(Some);
-                }
-            }
+            let Entered { session, .. } = entered;
+            session.call(&Request::Release).await.map_err(lost)?;
+            drop(session);
+            let lease = entered::acquire(&newer.session, holder).await;
+            entered = Entered {
+                lease: lease.map_err(lost)?,
+                anchor: newer.anchor,
+                session: newer.session,
+            };
+            found = newer.found;
         }
+        let Entered {
+            anchor,
+            session,
+            lease,
+        } = entered;
         let settled = Self::settle_in(host, project, volumes, Some(&anchor), session, lease, found);
         settled.await.map(Some)
     }
@@ -455,26 +425,6 @@ impl Link {
     }
 }
 
-/// An anchor of a newer program that does all that ours would do, and what else claims to be one. Only a session through an anchor
-/// of this very program, or one that it knows, can be believed what the project volume remembers.
-async fn newer(
-    host: &Host,
-    project: &ProjectName,
-    volumes: &Volumes,
-    session: &Session,
-) -> Result<Option<(Anchor, anchor::Claimants)>, Error> {
-    let programs: Programs = read(session, project, PROGRAMS).await?.unwrap_or_default();
-    let found = anchor::find(host, project, &programs.layers()).await;
-    let found = found.map_err(|source| Error::Own {
-        project: project.clone(),
-        source,
-    })?;
-    let serves =
-        |it: &&Anchor| it.running && it.fits(volumes) && programs.is_newer_image(&it.layer, host);
-    let newer = found.ours.iter().find(serves).cloned();
-    Ok(newer.map(|it| (it, found)))
-}
-
 /// A holder that is silent for some seconds loses its session, and the lease with it.
 async fn keep_alive(session: Arc<Session>) {
     let mut every = tokio::time::interval(PING_EVERY);
@@ -484,19 +434,6 @@ async fn keep_alive(session: Arc<Session>) {
         if session.call(&Request::Ping).await.is_err() {
             return;
         }
-    }
-}
-
-async fn acquire(session: &Session, holder: &str) -> Result<Lease, session::Error> {
-    match session
-        .call(&Request::Acquire {
-            holder: holder.to_owned(),
-        })
-        .await?
-    {
-        Response::Granted { term } => Ok(Lease::Ours(term)),
-        Response::Held { holder, .. } => Ok(Lease::Held(holder)),
-        _ => Err(session::Error::Nonsense("neither granted nor held")),
     }
 }
 

@@ -11,7 +11,7 @@ mod site;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use locket_crds::id::SourceName;
@@ -22,6 +22,7 @@ use tokio::task::JoinHandle;
 
 use self::guard::Guard;
 use self::site::Site;
+use crate::mutex::lock;
 use crate::process::Configure;
 use crate::service::Service;
 
@@ -40,11 +41,6 @@ pub struct Gatekeeper {
     /// Sources that somebody has pushed for, since the last round.
     pushed: Mutex<BTreeSet<SourceName>>,
     news: Notify,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Each change is one call, so a panic elsewhere leaves nothing half done.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Gatekeeper {

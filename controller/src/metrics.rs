@@ -6,7 +6,7 @@
 pub mod scrape;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use locket_core::{Action, Step};
 use locket_crds::id::SourceName;
@@ -15,6 +15,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use tokio::time::Instant;
+
+use crate::mutex::lock;
 
 /// Names and values of labels.
 pub type Labels = Vec<(&'static str, String)>;
@@ -179,8 +181,7 @@ impl Calls {
     }
 
     fn name(&self, source: &SourceName) -> String {
-        // One insert, so a panic elsewhere leaves nothing half done.
-        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut names = lock(&self.names);
         if names.len() < SOURCES {
             names.insert(source.clone());
         }

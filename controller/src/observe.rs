@@ -1,7 +1,7 @@
 //! What is there: containers, volumes and logs, as the planner wants to see them.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -22,6 +22,7 @@ use locket_engine::{Container, ContainerSummary, Engine, InspectCache, Status};
 use tokio::time::Instant;
 
 use crate::link::{self, Link};
+use crate::mutex::lock;
 use crate::own::anchor::{COMPOSE_PROJECT, Volumes};
 use crate::own::shim;
 use crate::session;
@@ -49,7 +50,7 @@ impl ImageLabels {
         engine: &Engine,
         image: &str,
     ) -> Result<Arc<BTreeMap<String, String>>, locket_engine::Error> {
-        let known = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = || lock(&self.0);
         if let Some(known) = known().get(image) {
             return Ok(Arc::clone(known));
         }

@@ -1,15 +1,17 @@
 //! Everything that can be asked of who looks after projects: passes, status, apply. The API is this over HTTP;
 //! a command without a controller is this in the client.
 
+mod apply;
+mod looks;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use futures_util::future::select_all;
 use locket_core::Time;
-use locket_crds::api::{self, ApplyMode, ApplyRequest, Progress};
-use locket_crds::id::{ProjectName, ServiceName, SourceName};
+use locket_crds::api;
+use locket_crds::id::{ProjectName, SourceName};
 use locket_crds::spec::ProjectSpec;
 use locket_engine::watcher::{Action, ContainerEvent};
 use locket_runtime::{Handle, Outcome, Reconciler, Request, Requeue, Retry, Stats, Trigger};
@@ -22,11 +24,11 @@ use crate::background::Background;
 use crate::inbox::{Hints, Inbox};
 use crate::link::Lease;
 use crate::metrics::PassOutcome;
+use crate::mutex::lock;
 use crate::project::{Mode, Passed, Project, Shared};
 use crate::resolve::chain;
-use crate::spec::merge;
-use crate::view::{self, Delivery, Numbers, View};
-use crate::{compose_env, link, observe, project};
+use crate::view::{self, Numbers, View};
+use crate::{compose_env, observe};
 
 /// How long a request waits for a pass that runs. A pass waits for a backend at most twice.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -148,7 +150,7 @@ impl Service {
 
     fn rooms(&self) -> std::sync::MutexGuard<'_, BTreeMap<ProjectName, Arc<Room>>> {
         // Each change is one insert or remove, so a panic elsewhere leaves nothing half done.
-        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.rooms)
     }
 
     /// Every project that is known.
@@ -322,350 +324,6 @@ impl Service {
         });
     }
 
-    /// As [`crate::access::Access::status`].
-    ///
-    /// # Errors
-    /// When the engine does not answer.
-    pub async fn status(
-        self: &Arc<Self>,
-        name: Option<&ProjectName>,
-    ) -> Result<api::Status, Error> {
-        let names = match (name, self.role) {
-            (Some(name), _) => vec![name.clone()],
-            (None, Role::Controller) => self.known(),
-            (None, Role::Client) => self.on_the_engine().await?,
-        };
-        let mut projects = Vec::new();
-        for name in names {
-            projects.extend(self.view(&name, None).await?.status.clone());
-        }
-        Ok(api::Status {
-            version: api::VERSION,
-            locket: self.version.clone(),
-            projects,
-        })
-    }
-
-    /// Projects of the engine that have a volume of ours.
-    ///
-    /// # Errors
-    /// When the engine does not answer.
-    pub async fn on_the_engine(&self) -> Result<Vec<ProjectName>, Error> {
-        let all = crate::own::anchor::Volumes::all(&self.shared.host.engine).await;
-        Ok(all
-            .map_err(|e| Error::unavailable("the engine does not answer", e))?
-            .into_iter()
-            .map(|v| v.project)
-            .collect())
-    }
-
-    /// The last view; in the client, and for a project that nobody looks after, a fresh one.
-    async fn view(
-        self: &Arc<Self>,
-        name: &ProjectName,
-        spec: Option<ProjectSpec>,
-    ) -> Result<Arc<View>, Error> {
-        let known = self
-            .rooms()
-            .get(name)
-            .map(|room| Arc::clone(&room.view.borrow()));
-        match known {
-            Some(view)
-                if spec.is_none() && self.role == Role::Controller && view.status.is_some() =>
-            {
-                Ok(view)
-            }
-            _ => {
-                let mode = match self.role {
-                    Role::Controller => Mode::Forecast,
-                    Role::Client => Mode::Look,
-                };
-                self.look(name, spec, mode).await
-            }
-        }
-    }
-
-    /// A pass that changes nothing, in a room of its own.
-    async fn look(
-        self: &Arc<Self>,
-        name: &ProjectName,
-        spec: Option<ProjectSpec>,
-        mode: Mode,
-    ) -> Result<Arc<View>, Error> {
-        let mut fresh = Project::new(name.clone(), Arc::new(|| {}));
-        let mut kept;
-        let project = match (spec, self.role) {
-            (Some(spec), _) => {
-                fresh.suppose(spec);
-                &mut fresh
-            }
-            // Whoever asks a controller again gets what its own passes have seen.
-            (None, Role::Controller) => &mut fresh,
-            (None, Role::Client) => {
-                kept = self.looked_at.lock().await;
-                kept.entry(name.clone()).or_insert(fresh)
-            }
-        };
-        match project.pass(&self.shared, mode).await {
-            Ok(Passed::Looked(look)) => Ok(Arc::new(view::view(
-                project,
-                &look,
-                &View::default(),
-                &self.numbers,
-            ))),
-            Ok(Passed::Absent | Passed::Held(_)) => Ok(Arc::default()),
-            Err(e) => Err(Error::unavailable("the project cannot be looked at", e)),
-        }
-    }
-
-    /// As [`crate::access::Access::explain`].
-    ///
-    /// # Errors
-    /// `NotFound`.
-    pub async fn explain(
-        self: &Arc<Self>,
-        name: &ProjectName,
-        service: &ServiceName,
-    ) -> Result<api::Explain, Error> {
-        let view = self.view(name, None).await?;
-        view::explain(&view, service).ok_or_else(|| {
-            let known: Vec<_> = view
-                .desired
-                .iter()
-                .flat_map(|d| d.model.keys())
-                .map(ServiceName::as_str)
-                .collect();
-            match known.as_slice() {
-                [] => Error::not_found(format!("project {name} is not known here"))
-                    .hint("`docker compose up` with the gate makes it known"),
-                all => Error::not_found(format!("project {name} has no service {service}"))
-                    .hint(format!("there is {}", all.join(", "))),
-            }
-        })
-    }
-
-    /// As [`crate::access::Access::events`].
-    ///
-    /// # Errors
-    /// When the engine does not answer.
-    pub async fn events(
-        self: &Arc<Self>,
-        name: Option<&ProjectName>,
-        after: u64,
-        wait: Duration,
-    ) -> Result<Vec<api::Event>, Error> {
-        let until = Instant::now() + wait;
-        loop {
-            let names = match (name, self.role) {
-                (Some(name), _) => vec![name.clone()],
-                (None, Role::Controller) => self.known(),
-                (None, Role::Client) => self.on_the_engine().await?,
-            };
-            let mut found = Vec::new();
-            let mut changes = Vec::new();
-            for name in &names {
-                // Subscribed before it is looked at, so that nothing is missed in between.
-                changes.extend(self.rooms().get(name).map(|room| room.view.subscribe()));
-                let view = self.view(name, None).await?;
-                found.extend(
-                    view::events(name, &view)
-                        .into_iter()
-                        .filter(|e| e.seq > after),
-                );
-            }
-            found.sort_by_key(|e| e.seq);
-            if !found.is_empty() || Instant::now() >= until {
-                return Ok(found);
-            }
-            let pause =
-                tokio::time::sleep_until(until.min(Instant::now() + Duration::from_secs(2)));
-            if changes.is_empty() {
-                pause.await;
-                continue;
-            }
-            let news = select_all(changes.iter_mut().map(|c| Box::pin(c.changed())));
-            tokio::select! { () = pause => {}, _ = news => {} }
-        }
-    }
-
-    /// As [`crate::access::Access::plan`].
-    ///
-    /// # Errors
-    /// `NotFound` when nothing was applied yet and no spec is given.
-    pub async fn plan(
-        self: &Arc<Self>,
-        name: &ProjectName,
-        spec: Option<ProjectSpec>,
-    ) -> Result<api::PlanView, Error> {
-        let view = self.look(name, spec, Mode::Forecast).await?;
-        if view.status.is_none() {
-            return Err(
-                Error::not_found(format!("nothing was applied for project {name} yet"))
-                    .hint("run `docker compose up`, or name the compose file"),
-            );
-        }
-        Ok(view.plan.clone())
-    }
-
-    /// As [`crate::access::Access::apply`].
-    ///
-    /// # Errors
-    /// As there.
-    pub async fn apply(
-        self: &Arc<Self>,
-        name: &ProjectName,
-        request: ApplyRequest,
-        timeout: Duration,
-        told: &mut (dyn FnMut(Progress) + Send),
-    ) -> Result<api::Applied, Error> {
-        let until = Instant::now() + timeout;
-        let asked = request
-            .spec
-            .as_ref()
-            .map(|s| s.services.keys().cloned().collect::<BTreeSet<_>>());
-        let room = self.room(name);
-        let mut views = room.view.subscribe();
-        let gate = match request.mode {
-            ApplyMode::Deliver => Some(room.enter(until).await?.open_gate()),
-            ApplyMode::Act => None,
-        };
-        if self.role == Role::Client {
-            *room.mode.lock().unwrap_or_else(PoisonError::into_inner) = match request.mode {
-                ApplyMode::Deliver => Mode::Deliver,
-                ApplyMode::Act => Mode::Act,
-            };
-        }
-        self.hand_over(name, &room, request, until, told).await?;
-        let start = views.borrow_and_update().pass;
-        self.enqueue(name, Trigger::user("apply"));
-        let mut waits: Option<String> = None;
-        loop {
-            let Ok(changed) = timeout_at(until, views.changed()).await else {
-                let why = waits.unwrap_or_else(|| "no pass has ended".to_owned());
-                return Err(Error::new(
-                    "Timeout",
-                    format!("not done after {} s: {why}", timeout.as_secs()),
-                )
-                .hint("`docker locket status` says more"));
-            };
-            if changed.is_err() {
-                return Err(Error::new(
-                    "Internal",
-                    "nobody looks after the project any more",
-                ));
-            }
-            let view = Arc::clone(&views.borrow_and_update());
-            if view.pass <= start {
-                continue;
-            }
-            view.done
-                .iter()
-                .for_each(|step| told(Progress::Info(step.clone())));
-            match verdict(&view, asked.as_ref(), gate.is_some()) {
-                Verdict::Wait(why) => {
-                    if waits.as_ref() != Some(&why) {
-                        told(Progress::Info(why.clone()));
-                    }
-                    waits = Some(why);
-                }
-                Verdict::Bad(error) => return Err(error),
-                Verdict::Good(mut applied, warnings) => {
-                    warnings
-                        .into_iter()
-                        .for_each(|w| told(Progress::Warning(w)));
-                    applied.controller = self.role == Role::Controller;
-                    return Ok(applied);
-                }
-            }
-        }
-    }
-
-    /// Writes the spec down; waits for whoever has the lease.
-    async fn hand_over(
-        self: &Arc<Self>,
-        name: &ProjectName,
-        room: &Arc<Room>,
-        request: ApplyRequest,
-        until: Instant,
-        told: &mut (dyn FnMut(Progress) + Send),
-    ) -> Result<(), Error> {
-        let mut said = false;
-        loop {
-            let mut project = room.enter(until).await?;
-            let mut pause = Duration::from_millis(200);
-            let lease = match project.enter(&self.shared).await {
-                // Of another version: the holder all the same. Each try makes an anchor in vain, so there are fewer.
-                Err(project::Error::Link(link::Error::Busy { holder, .. })) => {
-                    pause = Duration::from_secs(2);
-                    Some(Lease::Held(holder))
-                }
-                other => {
-                    other.map_err(|e| Error::unavailable("there is no way into the project", e))?
-                }
-            };
-            match lease {
-                Some(Lease::Ours(_)) => {
-                    if let Some(spec) = request.spec.clone() {
-                        let (spec, kept) = match &project.applied {
-                            Some(old) => {
-                                let found = self.shared.containers(name).await;
-                                let found = found.map_err(|e| {
-                                    Error::unavailable("the engine does not answer", e)
-                                })?;
-                                let services: Vec<ServiceName> =
-                                    found.iter().map(|c| observe::service_of(c)).collect();
-                                merge(&old.spec, spec, |service| services.contains(service))
-                            }
-                            None => (spec, BTreeSet::new()),
-                        };
-                        project
-                            .set_spec(spec, kept)
-                            .await
-                            .map_err(|e| Error::unavailable("the spec cannot be written", e))?;
-                        // What failed before was asked for in other words.
-                        if let Some(handle) = self.handle.get() {
-                            handle.reset(name);
-                        }
-                    }
-                    if project.applied.is_none() {
-                        return Err(Error::not_found(format!(
-                            "nothing was applied for project {name} yet"
-                        ))
-                        .hint("run `docker compose up`"));
-                    }
-                    room.inbox.leave(|h| {
-                        h.all_sources = true;
-                        h.verify = true;
-                        h.retry |= request.mode == ApplyMode::Act;
-                    });
-                    return Ok(());
-                }
-                Some(Lease::Held(holder)) if Instant::now() >= until => {
-                    return Err(Error::new(
-                        "Conflict",
-                        format!("project {name} is being worked on by {holder}"),
-                    )
-                    .hint("wait until it is done"));
-                }
-                Some(Lease::Held(holder)) => {
-                    drop(project);
-                    if !std::mem::replace(&mut said, true) {
-                        told(Progress::Info(format!("waiting for {holder}")));
-                    }
-                    tokio::time::sleep(pause).await;
-                }
-                None => {
-                    return Err(Error::not_found(format!(
-                        "project {name} has no volume of locket's on this engine"
-                    ))
-                    .hint(
-                        "`docker locket generate` adds it to the project; then `docker compose up`",
-                    ));
-                }
-            }
-        }
-    }
-
     /// Waits until no container of a project is between our stop and our start of it. Nothing new is begun from now on.
     pub async fn finish(self: &Arc<Self>, at_most: Duration) {
         self.shared.draining.store(true, Relaxed);
@@ -807,111 +465,12 @@ impl Room {
     }
 
     fn mode(&self) -> Mode {
-        *self.mode.lock().unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.mode)
     }
 
     fn show(&self, make: impl FnOnce(&View) -> View) {
         self.view.send_modify(|it| *it = Arc::new(make(it)));
     }
-}
-
-enum Verdict {
-    Wait(String),
-    Bad(Error),
-    Good(api::Applied, Vec<String>),
-}
-
-/// Whether an apply is done, as far as this view tells.
-fn verdict(view: &View, asked: Option<&BTreeSet<ServiceName>>, gate: bool) -> Verdict {
-    if let Some(why) = &view.error {
-        return Verdict::Wait(why.clone());
-    }
-    if let Some(holder) = &view.held {
-        return Verdict::Wait(format!("waiting for {holder}"));
-    }
-    let Some(status) = &view.status else {
-        return Verdict::Wait("waiting for the project's containers".to_owned());
-    };
-    let (mut applied, mut warnings, mut pending) =
-        (api::Applied::default(), Vec::new(), Vec::new());
-    let mut bad: Vec<(&str, String)> = Vec::new();
-    for (service, delivery) in &view.delivery {
-        // What an earlier spec asked for is nothing that this one can fail of.
-        if asked.is_some_and(|asked| !asked.contains(service)) {
-            continue;
-        }
-        match delivery {
-            Delivery::Absent => {}
-            Delivery::Pending => pending.push(service.as_str()),
-            Delivery::Complete(seq) => applied.delivered.push((service.clone(), *seq)),
-            Delivery::Failed { message, last, .. } if delivery.can_wait() => {
-                warnings.push(format!(
-                    "{service} keeps its last good generation {last}: {message}"
-                ));
-                applied.delivered.push((service.clone(), *last));
-            }
-            Delivery::Failed {
-                reason,
-                message,
-                last: 0,
-            } => bad.push((reason, format!("{service} gets nothing: {message}"))),
-            Delivery::Failed {
-                reason,
-                message,
-                last,
-            } => bad.push((
-                reason,
-                format!("{service} gets nothing new, generation {last} stays: {message}"),
-            )),
-        }
-    }
-    if let Some((reason, first)) = bad.first() {
-        let more = match bad.len() {
-            1 => String::new(),
-            n => format!(" (and {} more: `docker locket plan` names all)", n - 1),
-        };
-        return Verdict::Bad(Error::new(*reason, format!("{first}{more}")));
-    }
-    if !pending.is_empty() {
-        return Verdict::Wait(format!("delivering to {}", pending.join(", ")));
-    }
-    for service in &status.services {
-        let outdated = service
-            .containers
-            .iter()
-            .filter_map(|c| Some((c.name.clone(), c.outdated.clone()?)));
-        applied.outdated.extend(outdated);
-    }
-    if gate {
-        return Verdict::Good(applied, warnings);
-    }
-    let open = |s: &api::ServiceStatus| {
-        let it = s
-            .conditions
-            .iter()
-            .find(|c| c.kind == api::ConditionKind::RolledOut && !c.status)?;
-        Some((it.reason.clone(), format!("{}: {}", s.service, it.message)))
-    };
-    let open: Vec<(String, String)> = status.services.iter().filter_map(open).collect();
-    // Others wait for what has come to a bad end, so that is looked for first.
-    if let Some((reason, message)) = open.iter().find(|(reason, _)| is_final(reason)) {
-        return Verdict::Bad(Error::new(reason, message));
-    }
-    if let Some((_, message)) = open.into_iter().next() {
-        return Verdict::Wait(message);
-    }
-    match view.settled {
-        true => Verdict::Good(applied, warnings),
-        false => Verdict::Wait("waiting for the last steps".to_owned()),
-    }
-}
-
-/// A reason for which waiting any longer does not help.
-fn is_final(reason: &str) -> bool {
-    matches!(
-        reason,
-        "RolledBack" | "NotHealthy" | "HookFailed" | "NotSupportedYet" | "NotMounted" | "Paused"
-    )
 }
 
 /// True when somebody wants a container to end. The signal is heard before the end, and so before a pass looks at what came of

@@ -15,6 +15,7 @@ use locket_provider::{Error, ErrorKind, Fetched, SecretStore, SecretVersion};
 use tokio::sync::Notify;
 
 use crate::metrics::Calls;
+use crate::mutex::lock;
 
 pub use watch::Watches;
 
@@ -199,7 +200,7 @@ impl Sources {
         }
         let source = Self::essence(authority.config(), meaning.source);
         let key = (spec.project.clone(), name.clone());
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = lock(&self.open);
         if let Some(it) = open.stores.get(&key).filter(|it| it.with == source) {
             return Ok(Arc::clone(&it.store));
         }
@@ -308,7 +309,7 @@ impl Sources {
     /// Every store that is open and pushes hints, once. The built-in store under its own name is not among them: its hints
     /// come with the configuration's.
     pub fn watchable(&self) -> BTreeMap<StoreId, Arc<dyn SecretStore>> {
-        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = lock(&self.open);
         open.stores
             .iter()
             .filter(|((_, name), it)| !(name.as_str() == "local" && it.with.kind == "local"))
@@ -319,7 +320,7 @@ impl Sources {
 
     /// Who uses a store right now, and under which name.
     pub fn users(&self, id: StoreId) -> Vec<(ProjectName, SourceName)> {
-        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = lock(&self.open);
         let of = open.stores.iter().filter(|(_, it)| it.id == id);
         of.map(|(user, _)| user.clone()).collect()
     }
@@ -331,11 +332,7 @@ impl Sources {
 
     /// Forgets the stores of a project; those that others use, too, stay open for them.
     pub fn forget(&self, project: &ProjectName) {
-        self.open
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .stores
-            .retain(|(p, _), _| p != project);
+        lock(&self.open).stores.retain(|(p, _), _| p != project);
         self.news.notify_one();
     }
 }

@@ -283,7 +283,8 @@ const EXTENDS: usize = 64;
 
 /// What the files say about a service, with what it extends in front.
 fn of_service<'a>(services: &[Services<'a>], name: &str) -> Vec<Written<'a>> {
-    extended(services, name, &mut EXTENDS.clone())
+    let mut left = EXTENDS;
+    extended(services, name, &mut left)
 }
 
 fn extended<'a>(services: &[Services<'a>], name: &str, left: &mut usize) -> Vec<Written<'a>> {

@@ -148,6 +148,17 @@ pub fn one_line(it: &Diagnostic) -> String {
     clean(&out.replace('\n', " "))
 }
 
+/// Whether a text can be used.
+///
+/// # Errors
+/// The first problem that keeps it from that, on one line.
+pub fn refused(problems: &[Diagnostic]) -> Result<(), String> {
+    match problems.iter().find(|it| it.is_error()) {
+        Some(it) => Err(one_line(it)),
+        None => Ok(()),
+    }
+}
+
 /// Text without control characters and without those that turn the direction of writing: safe on a terminal, one character for one.
 fn clean(text: &str) -> String {
     let harmless = |c: char| match c {

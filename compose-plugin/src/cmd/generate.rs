@@ -68,7 +68,7 @@ pub async fn run(args: GenerateArgs, cx: &Context) -> Result<ExitCode> {
 pub(super) async fn prepare_shim(cx: &Context) {
     let prepared = async {
         let host = cx.host().await?;
-        let prepared = shim::prepare(&host, false).await;
+        let prepared = shim::prepare(&host, shim::Other::Keep).await;
         prepared.map_err(|e| CommandError::user("the engine refused").because(e))
     };
     if let Err(e) = prepared.await {

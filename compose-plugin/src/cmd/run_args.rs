@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use clap::Args;
-use locket_crds::diag::{Diagnostic, one_line};
+use locket_crds::diag::refused;
 use locket_crds::id::ServiceName;
 use locket_crds::labels;
 use locket_crds::resolve::resolve;
@@ -129,7 +129,7 @@ fn spec(
     let known: Vec<&str> = sources.keys().map(String::as_str).collect();
     let (found, problems) =
         labels::read(words.iter().map(|(k, v)| (k.as_str(), v.as_str())), &known);
-    refused(&problems)?;
+    refused(&problems).map_err(CommandError::user)?;
     let mut spec = labels::empty(&Default::default());
     labels::merge(&mut spec, &service, found);
     // The label says what they are, as a compose file does.
@@ -137,13 +137,6 @@ fn spec(
         .iter()
         .map(|(name, kind)| (name.as_str().into(), SourceSpec::of_kind(kind)));
     spec.sources.extend(own);
-    refused(&resolve(&spec).1)?;
+    refused(&resolve(&spec).1).map_err(CommandError::user)?;
     Ok(spec)
-}
-
-fn refused(problems: &[Diagnostic]) -> Result<()> {
-    match problems.iter().find(|it| it.is_error()) {
-        Some(it) => Err(CommandError::user(one_line(it))),
-        None => Ok(()),
-    }
 }

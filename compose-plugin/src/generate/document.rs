@@ -45,7 +45,11 @@ pub fn render(additions: &Additions) -> String {
     if !additions.services.is_empty() {
         out.push_str("volumes:\n");
         let gateless = additions.services.values().any(|it| it.label.is_some());
-        for (key, value) in volumes(additions.services.keys(), gateless) {
+        let program = match gateless {
+            true => Program::OfEngine,
+            false => Program::OfProject,
+        };
+        for (key, value) in volumes(additions.services.keys(), program) {
             let _ = writeln!(out, "  {key}: {value}");
         }
     }
@@ -113,20 +117,28 @@ pub(super) fn mounts(name: &str, it: &Service) -> [String; 2] {
     ]
 }
 
-/// The top-level volumes: key and value. Without a gate nobody prepares the project's own volume before it is mounted, so the
-/// shim comes from the engine's.
+/// Where the shim comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Program {
+    /// The project's own volume, which the gate prepares.
+    OfProject,
+    /// The engine's: without a gate nobody prepares the project's own before it is mounted.
+    OfEngine,
+}
+
+/// The top-level volumes: key and value.
 pub(super) fn volumes<'a>(
     services: impl Iterator<Item = &'a String>,
-    gateless: bool,
+    program: Program,
 ) -> Vec<(String, String)> {
     let tmpfs = format!(
         "{{ driver: local, driver_opts: {{ type: tmpfs, device: tmpfs, o: {} }} }}",
         quoted(TMPFS)
     );
     let own = services.map(|name| (scalar(&volume_of(name)), tmpfs.clone()));
-    let project = match gateless {
-        true => format!("{{ external: true, name: {} }}", shim::VOLUME),
-        false => "{}".to_owned(),
+    let project = match program {
+        Program::OfEngine => format!("{{ external: true, name: {} }}", shim::VOLUME),
+        Program::OfProject => "{}".to_owned(),
     };
     std::iter::once((PROJECT_VOLUME.to_owned(), project))
         .chain(own)

@@ -176,7 +176,7 @@ fn with_check(text: &str, name: &str, test: &str) -> Result<String, EditError> {
 fn with_volumes(text: &str, name: &str) -> Result<String, EditError> {
     let mut text = text.to_owned();
     let name = name.to_owned();
-    for (key, value) in document::volumes(std::iter::once(&name), false)
+    for (key, value) in document::volumes(std::iter::once(&name), document::Program::OfProject)
         .into_iter()
         .rev()
     {

@@ -13,7 +13,7 @@ use locket_provider::{
     Capabilities, Error, ErrorKind, Fetched, SecretStore, SecretValue, SecretVersion,
 };
 
-use super::lock;
+use crate::mutex::lock;
 use crate::sources::OpenStore;
 
 /// Secrets with a version each; counts what it is asked. Every source of every project is this one.

@@ -16,7 +16,7 @@ mod compose;
 pub(crate) mod programs;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -35,7 +35,9 @@ pub use compose::Runs;
 pub use programs::app;
 
 use crate::Host;
+use crate::mutex::lock;
 use crate::own::image::Binary;
+use crate::own::shim;
 use crate::project::Shared;
 use crate::service::{Passes, Role, Service};
 use crate::sources::{Authority, Sources};
@@ -142,7 +144,7 @@ impl World {
     pub async fn by_labels(&mut self) {
         let binary = Binary::new(programs::binary()).unwrap();
         let host = Host::new(self.engine.clone(), binary, "test");
-        crate::own::shim::prepare(&host, true).await.unwrap();
+        shim::prepare(&host, shim::Other::Replace).await.unwrap();
         self.labels = true;
     }
 
@@ -494,8 +496,4 @@ fn compiled(project: &str, text: &str) -> ProjectSpec {
         read_template: &|_| Err("no files here".into()),
     });
     spec.unwrap_or_else(|| panic!("{problems:#?}"))
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap()
 }

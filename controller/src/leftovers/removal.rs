@@ -4,7 +4,7 @@ use locket_crds::id::ProjectName;
 
 use super::{Leftover, Object};
 use crate::link::{self, Lease, Link};
-use crate::own::anchor::{self, COMPOSE_PROJECT};
+use crate::own::anchor;
 use crate::{Host, own};
 
 /// Why a leftover was not removed.
@@ -59,8 +59,7 @@ async fn release(host: &Host, project: &ProjectName, holder: &str) -> Result<(),
         layers.clone_from(&link.layers);
     }
     // From here on a gate waits for us, and makes an anchor of its own when we are gone.
-    let label = format!("{COMPOSE_PROJECT}={project}");
-    if !host.engine.containers(&[&label]).await?.is_empty() {
+    if super::lives(&host.engine.containers(&[]).await?, project) {
         return Err(Error::Alive);
     }
     let found = anchor::find(host, project, &layers).await?;

@@ -18,9 +18,10 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
+use super::Gatekeeper;
 use super::guard::{Guard, Verdict};
-use super::{Gatekeeper, lock};
 use crate::metrics::{HookOutcome, scrape};
+use crate::mutex::lock;
 
 /// Connections at once; more wait in the kernel.
 const CONNECTIONS: usize = 128;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Labels, NAME, SPEC, merge, read, write};
 use crate::compose::{ModelInput, compile};
-use crate::diag::{Diagnostic, one_line};
+use crate::diag::{Diagnostic, refused};
 use crate::id::{ProjectName, ServiceName};
 use crate::resolve::resolve;
 use crate::spec::{ComposeService, Defaults, ProjectSpec};
@@ -29,13 +29,6 @@ pub struct Said {
     pub spec: ProjectSpec,
     /// What is wrong, by service: container and label come first.
     pub broken: BTreeMap<ServiceName, String>,
-}
-
-impl Said {
-    /// True when no container has labels of ours.
-    pub fn is_empty(&self) -> bool {
-        self.spec.services.is_empty() && self.broken.is_empty()
-    }
 }
 
 /// Reads the labels of all containers of a project, the newest first: of several containers of one service the newest counts,
@@ -116,13 +109,6 @@ fn of_text(text: &str, service: &ServiceName) -> Result<ProjectSpec, String> {
     }
     refused(&resolve(&spec).1)?;
     Ok(spec)
-}
-
-fn refused(problems: &[Diagnostic]) -> Result<(), String> {
-    match problems.iter().find(|it| it.is_error()) {
-        Some(it) => Err(one_line(it)),
-        None => Ok(()),
-    }
 }
 
 /// What is there already is newer.

@@ -119,7 +119,14 @@ pub async fn install(args: InstallArgs, cx: &Context) -> Result<ExitCode> {
 /// Takes configuration and credential files to the engine; gives what is in force.
 async fn configure(file: Option<&Path>, store: &LocalClient, cx: &Context) -> Result<HostConfig> {
     let file = file.map(|path| cx.dir.join(path));
-    let config = config::read(store, file.as_deref()).await?;
+    let text = file.as_deref().map(config::text).transpose()?;
+    let config = match file.zip(text.clone()) {
+        Some((path, text)) => {
+            let named = (path.display().to_string(), text);
+            config::with_grants(store, Some(named)).await?
+        }
+        None => config::read(store, None).await?,
+    };
     let sources: Vec<&SourceSpec> = all_sources(&config).collect();
     let listen = config.listen.iter();
     let files = credentials::files(sources.iter().copied())
@@ -145,10 +152,7 @@ async fn configure(file: Option<&Path>, store: &LocalClient, cx: &Context) -> Re
             lines(name)
         ));
     }
-    if let Some(path) = file {
-        let text = std::fs::read(&path).map_err(|e| {
-            CommandError::user(format!("{} cannot be read", path.display())).because(e)
-        })?;
+    if let Some(text) = text {
         // A controller that runs takes it over at once, so the files that it names are there by now.
         store
             .write_config(ConfigFile::Host, &text)

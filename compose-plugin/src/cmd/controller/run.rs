@@ -92,7 +92,7 @@ pub async fn run(args: RunArgs, cx: &Context) -> Result<ExitCode> {
     };
     let prepared = Arc::clone(&settings.host);
     tokio::spawn(async move {
-        if let Err(e) = shim::prepare(&prepared, true).await {
+        if let Err(e) = shim::prepare(&prepared, shim::Other::Replace).await {
             let error = &e as &dyn std::error::Error;
             tracing::warn!(
                 error,

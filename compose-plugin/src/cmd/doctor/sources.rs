@@ -8,6 +8,7 @@ use locket_controller::sources::{Authority, Problem, Sources};
 use locket_crds::config::HostConfig;
 use locket_crds::doctor::Finding;
 use locket_crds::id::SourceName;
+use locket_crds::labels;
 use locket_crds::reference::SecretRef;
 use locket_crds::spec::ProjectSpec;
 
@@ -91,17 +92,7 @@ async fn open(it: &Patient<'_>, config: &Arc<HostConfig>) -> Result<Sources, Uns
 
 /// A project that asks for nothing.
 fn nothing() -> ProjectSpec {
-    ProjectSpec {
-        version: 1,
-        project: "locket-doctor".into(),
-        working_dir: String::new(),
-        files: Vec::new(),
-        defaults: Default::default(),
-        sources: BTreeMap::new(),
-        secrets: BTreeMap::new(),
-        services: BTreeMap::new(),
-        model: BTreeMap::new(),
-    }
+    labels::empty(&"locket-doctor".into())
 }
 
 /// A finding a source: the first thing that is wrong with it. A secret that is missing is no fault of its source.
