@@ -26,6 +26,14 @@ struct Points {
     killed: bool,
 }
 
+/// What has come by.
+pub struct Passed {
+    /// Every point.
+    pub points: BTreeSet<String>,
+    /// Whether the program was killed.
+    pub struck: bool,
+}
+
 impl Crash {
     /// Listens in a directory.
     ///
@@ -62,10 +70,13 @@ impl Crash {
         self.points.lock().unwrap().killed
     }
 
-    /// The points since [`Self::arm`]; from now on none counts.
-    pub fn disarm(&self) -> Vec<String> {
+    /// From now on no point counts. What was reached since [`Self::arm`], and whether it was killed there: perhaps only now.
+    pub fn disarm(&self) -> Passed {
         let points = std::mem::take(&mut *self.points.lock().unwrap());
-        points.reached.into_iter().collect()
+        Passed {
+            points: points.reached,
+            struck: points.killed,
+        }
     }
 }
 

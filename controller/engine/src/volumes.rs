@@ -72,10 +72,13 @@ impl Engine {
             ..VolumeCreateRequest::default()
         };
         let create = self.docker.create_volume(request);
-        Ok(self
-            .call(format!("create volume {name}"), create)
-            .await?
-            .into())
+        let made = self.call(format!("create volume {name}"), create).await?;
+        let made = Volume::from(made);
+        if made.labels == *labels {
+            return Ok(made);
+        }
+        // Of one that was there before its own start, an engine tells neither labels nor options here until somebody has looked at it.
+        Ok(self.volume(name).await?.unwrap_or(made))
     }
 
     /// Removes a volume. One that is gone is no error.

@@ -203,6 +203,11 @@ async fn an_engine_that_restarts_keeps_what_a_real_one_keeps() {
     }
     let before = inspect(&engine, &always).await.state.started_at;
 
+    let somebodys = [("whose".to_owned(), "somebody's".to_owned())].into();
+    let none = BTreeMap::new();
+    let marked = engine.create_volume("marked", &none, &somebodys);
+    marked.await.unwrap();
+
     fake.restart_engine();
     // The first call may find its connection broken, as with a real engine.
     let answers = async { while engine.version().await.is_err() {} };
@@ -223,6 +228,14 @@ async fn an_engine_that_restarts_keeps_what_a_real_one_keeps() {
     assert!(inspect(&engine, &always).await.state.started_at > before);
     assert!(!fake.volume_dir("memory").unwrap().join("file").exists());
     assert!(fake.volume_dir("disk").unwrap().join("file").exists());
+
+    let ours = [("ours".to_owned(), "yes".to_owned())].into();
+    let of_another = engine.create_volume("marked", &none, &ours);
+    assert_eq!(
+        of_another.await.unwrap().labels["whose"],
+        "somebody's",
+        "also before anybody has looked at it"
+    );
 }
 
 /// What is in the stream up to the next `InitDone`.

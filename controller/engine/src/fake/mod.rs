@@ -18,6 +18,7 @@ mod app;
 mod exec;
 mod faults;
 mod routes;
+mod volumes;
 mod wire;
 mod world;
 

@@ -190,14 +190,7 @@ async fn route(
         }
 
         (&Method::GET, ["volumes"]) => {
-            let world = shared.world();
-            let selected = world
-                .volumes
-                .iter()
-                .filter(|(_, v)| query.selects(&v.labels));
-            let volumes: Vec<_> = selected
-                .filter_map(|(name, _)| world.volume_json(name))
-                .collect();
+            let volumes = shared.world().list_volumes(|labels| query.selects(labels));
             Ok(document(
                 200,
                 &json!({ "Volumes": volumes, "Warnings": null }),
@@ -206,17 +199,13 @@ async fn route(
         (&Method::POST, ["volumes", "create"]) => {
             let asked = body_json(request).await?;
             let name = text(&asked, "/Name");
-            let mut world = shared.world();
-            world
-                .create_volume(
-                    &name,
-                    string_map(asked.pointer("/DriverOpts")),
-                    string_map(asked.pointer("/Labels")),
-                )
-                .map_err(|e| Refusal(500, e.to_string()))?;
-            Ok(document(201, &world.volume_json(&name).unwrap_or_default()))
+            let options = string_map(asked.pointer("/DriverOpts"));
+            let labels = string_map(asked.pointer("/Labels"));
+            let volume = shared.world().create_volume(&name, options, labels);
+            let volume = volume.map_err(|e| Refusal(500, e.to_string()))?;
+            Ok(document(201, &volume))
         }
-        (&Method::GET, ["volumes", name]) => match shared.world().volume_json(name) {
+        (&Method::GET, ["volumes", name]) => match shared.world().volume(name) {
             Some(volume) => Ok(document(200, &volume)),
             None => Err(Refusal(404, format!("get {name}: no such volume"))),
         },

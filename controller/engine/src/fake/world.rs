@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::app::{App, AppView, Process, Program};
 use super::exec::Exec;
 use super::faults::EventFault;
+use super::volumes::Volume;
 use super::wire::Refusal;
 use super::{FakeImage, Shared};
 use crate::containers::{Health, Healthcheck, Status};
@@ -27,7 +28,7 @@ const REMEMBERED: usize = 256;
 const GRACE: Duration = Duration::from_secs(10);
 
 pub(crate) struct World {
-    root: TempDir,
+    pub(crate) root: TempDir,
     pub(crate) clock: Clock,
     pub(crate) containers: BTreeMap<String, Container>,
     pub(crate) volumes: BTreeMap<String, Volume>,
@@ -45,19 +46,6 @@ pub(crate) struct Image {
     pub(crate) id: String,
     pub(crate) tags: Vec<String>,
     pub(crate) image: FakeImage,
-}
-
-pub(crate) struct Volume {
-    pub(crate) dir: PathBuf,
-    pub(crate) options: BTreeMap<String, String>,
-    pub(crate) labels: BTreeMap<String, String>,
-    pub(crate) created_at: Time,
-}
-
-impl Volume {
-    fn is_tmpfs(&self) -> bool {
-        self.options.get("type").is_some_and(|t| t == "tmpfs")
-    }
 }
 
 pub(crate) struct Container {
@@ -123,7 +111,7 @@ impl Container {
             .collect()
     }
 
-    fn uses(&self, volume: &str) -> bool {
+    pub(crate) fn uses(&self, volume: &str) -> bool {
         self.mounts
             .iter()
             .any(|m| m.name.as_deref() == Some(volume))
@@ -210,59 +198,6 @@ impl World {
         self.images
             .get(name)
             .or_else(|| self.images.values().find(|i| i.tags.contains(&tag)))
-    }
-
-    // Volumes.
-
-    pub(crate) fn create_volume(
-        &mut self,
-        name: &str,
-        options: BTreeMap<String, String>,
-        labels: BTreeMap<String, String>,
-    ) -> std::io::Result<()> {
-        if self.volumes.contains_key(name) {
-            return Ok(());
-        }
-        let dir = self.root.path().join("volumes").join(name);
-        std::fs::create_dir_all(&dir)?;
-        let created_at = self.clock.now();
-        let volume = Volume {
-            dir,
-            options,
-            labels,
-            created_at,
-        };
-        self.volumes.insert(name.to_owned(), volume);
-        self.emit("volume", "create", name, json!({ "driver": "local" }));
-        Ok(())
-    }
-
-    pub(crate) fn remove_volume(&mut self, name: &str) -> Result<(), Refusal> {
-        if !self.volumes.contains_key(name) {
-            return Err(Refusal(404, format!("get {name}: no such volume")));
-        }
-        if let Some(user) = self.containers.values().find(|c| c.uses(name)) {
-            let message = format!("remove {name}: volume is in use - [{}]", user.id);
-            return Err(Refusal(409, message));
-        }
-        if let Some(volume) = self.volumes.remove(name) {
-            empty_dir(&volume.dir);
-        }
-        self.emit("volume", "destroy", name, json!({ "driver": "local" }));
-        Ok(())
-    }
-
-    pub(crate) fn volume_json(&self, name: &str) -> Option<Value> {
-        let volume = self.volumes.get(name)?;
-        Some(json!({
-            "Name": name,
-            "Driver": "local",
-            "Mountpoint": volume.dir,
-            "CreatedAt": format_rfc3339(Some(volume.created_at)),
-            "Labels": null_if_empty(&volume.labels),
-            "Options": null_if_empty(&volume.options),
-            "Scope": "local",
-        }))
     }
 
     // Containers.
@@ -653,6 +588,7 @@ impl World {
         }
         self.events.clear();
         self.execs.clear();
+        self.forget_volumes();
     }
 
     /// What starts with the engine.
@@ -689,7 +625,7 @@ impl World {
         self.emit("container", action, id, Value::Object(attributes));
     }
 
-    fn emit(&mut self, kind: &str, action: &str, id: &str, attributes: Value) {
+    pub(crate) fn emit(&mut self, kind: &str, action: &str, id: &str, attributes: Value) {
         let now = self.clock.now();
         let event = json!({
             "Type": kind,
@@ -870,7 +806,7 @@ fn name_taken(name: &str, by: &str) -> Refusal {
     Refusal(409, message)
 }
 
-fn empty_dir(dir: &Path) {
+pub(crate) fn empty_dir(dir: &Path) {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
     for entry in entries {
         let path = entry.path();
@@ -936,14 +872,6 @@ pub(crate) fn policy_of(value: Option<&Value>) -> (String, u64) {
         name.to_owned(),
         value["MaximumRetryCount"].as_u64().unwrap_or(0),
     )
-}
-
-fn null_if_empty(map: &BTreeMap<String, String>) -> Value {
-    if map.is_empty() {
-        Value::Null
-    } else {
-        json!(map)
-    }
 }
 
 pub(crate) fn status_word(status: Status) -> &'static str {
