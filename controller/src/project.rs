@@ -418,8 +418,9 @@ impl Project {
             .await?;
         let asked = answers.len();
         if !answers.is_empty() {
+            // Now, not when the pass began: one that has waited for an answer in vain does not ask again at once.
             self.tracker
-                .record(answers, now, |r| compiled.refresh_of(r));
+                .record(answers, Instant::now(), |r| compiled.refresh_of(r));
         }
         self.tally.versions(self.tracker.seen().len(), asked);
         if std::mem::take(&mut self.retry) {

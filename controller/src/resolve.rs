@@ -154,7 +154,7 @@ impl Workbench {
             }
         }
         versions.extend(problems.iter().map(|(r, p)| (r.clone(), Err(p.clone()))));
-        tracker.fetched(versions, order.now);
+        tracker.fetched(versions, Instant::now());
         for (name, wanted) in todo {
             let Some(seen) = observed.get(name) else {
                 continue;

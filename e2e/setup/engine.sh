@@ -128,7 +128,7 @@ engine_plugins() {  # the CLI looks for plugins in fixed places only; what someb
   done
 }
 
-engine_start() {
+engine_start() {  # arguments are dockerd's own
   STEP="start dockerd"
   [ -z "${DOCKER_HOST:-}" ] || [ "$DOCKER_HOST" = "unix://$SOCKET" ] || die "DOCKER_HOST=$DOCKER_HOST does not answer"
   if [ ! -f /sys/fs/cgroup/cgroup.controllers ] && ! grep -qE '^[^ ]+ /sys/fs/cgroup/[^ ]+ cgroup ' /proc/mounts; then
@@ -140,7 +140,7 @@ engine_start() {
     say "starting dockerd, log: $LOG"
     printf '\n=== %s\n' "$(date -u +%FT%TZ)" >>$LOG
     PATH="$PREFIX/usr/bin:$PREFIX/usr/sbin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" \
-      setsid nohup "$PREFIX/usr/sbin/dockerd" --host unix://$SOCKET --pidfile $PIDFILE >>$LOG 2>&1 </dev/null &
+      setsid nohup "$PREFIX/usr/sbin/dockerd" --host unix://$SOCKET --pidfile $PIDFILE "$@" >>$LOG 2>&1 </dev/null &
     pid=$!
   fi
   local until=$((SECONDS + 60))
@@ -152,12 +152,13 @@ engine_start() {
   : >"$CACHE/engine-is-ours"
 }
 
-engine_restart() {  # only an engine that the set-up itself started, see scenario 5
+engine_restart() {  # by a signal (TERM), with more arguments for dockerd; only an engine that the set-up itself started
   STEP="restart dockerd"
-  local pid; pid=$(cat $PIDFILE 2>/dev/null || true)
+  local signal=${1:-TERM} pid; pid=$(cat $PIDFILE 2>/dev/null || true)
+  shift $(($# > 0))
   case $(readlink "/proc/${pid:-0}/exe" 2>/dev/null || true) in "$PREFIX"/*) ;; *) die "the engine was not started by this set-up: it is left alone" ;; esac
-  kill "$pid"
+  kill -"$signal" "$pid"
   local until=$((SECONDS + 60))
   while is_dockerd "$pid"; do [ $SECONDS -lt $until ] || die "dockerd $pid does not end"; sleep 0.1; done
-  prefix_path; engine_start
+  prefix_path; engine_start "$@"
 }

@@ -147,13 +147,21 @@ impl Project {
         self.canaries.add(name, value);
     }
 
+    /// Where its controller listens, and its programs look for one.
+    pub fn socket(&self) -> PathBuf {
+        self.root.path().join("controller.sock")
+    }
+
     fn environment(&self) -> Vec<(String, String)> {
         let path = |p: &str| self.root.path().join(p).display().to_string();
         let recorder = self.recorder.iter();
         let host = recorder.map(|it| ("DOCKER_HOST".to_owned(), it.host()));
         let own = [
             ("DOCKER_CONFIG".to_owned(), path("docker")),
-            ("LOCKET_SOCKET".to_owned(), path("controller.sock")),
+            (
+                "LOCKET_SOCKET".to_owned(),
+                self.socket().display().to_string(),
+            ),
             ("NO_COLOR".to_owned(), "1".to_owned()),
         ];
         own.into_iter().chain(host).collect()

@@ -77,12 +77,17 @@ impl SecondEngine {
 
     /// `docker …` beside all ways that the product could go: by a socket that nobody is told of.
     pub fn beside(&self, args: &[&str]) -> Output {
-        let socket = self.dir.path().join("docker.sock");
+        let socket = self.socket();
         let run = Run::new("docker", &self.transcript).args(args);
         // Whatever the environment says of TLS is about another engine.
         let run = run.env("DOCKER_TLS_VERIFY", "").env("DOCKER_CONTEXT", "");
         run.env("DOCKER_HOST", format!("unix://{}", socket.display()))
             .any()
+    }
+
+    /// Its socket on its own machine.
+    pub fn socket(&self) -> PathBuf {
+        self.dir.path().join("docker.sock")
     }
 
     /// Where it listens.

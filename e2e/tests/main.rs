@@ -20,7 +20,9 @@ mod scenarios {
     mod controller;
     mod crash;
     mod doctor;
+    mod engine;
     mod generate;
+    mod hostile_backend;
     mod interrupt;
     mod people;
     mod push;
@@ -30,6 +32,7 @@ mod scenarios {
     mod rotation;
     mod scale;
     mod search;
+    mod threats;
     mod versions;
     mod via_compose;
     mod ways;

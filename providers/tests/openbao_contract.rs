@@ -268,6 +268,20 @@ async fn a_server_that_never_answers_costs_one_timeout_whatever_is_asked() {
 }
 
 #[tokio::test]
+async fn who_puts_a_login_right_need_not_wait() {
+    let bao = Bao::new().await;
+    let refs: Vec<SecretRef> = bao.set("s", &[("value", "v")]);
+    let store = bao.store().await;
+    let file = bao.dir.path().join("secret_id");
+    std::fs::remove_file(&file).unwrap();
+    assert!(store.fetch(&refs).await.iter().all(Result::is_err));
+    std::fs::write(file, "sid\n").unwrap();
+    // As fast as somebody can say `up` again.
+    tokio::time::sleep(Duration::from_millis(250)).await;
+    assert!(store.fetch(&refs).await.iter().all(Result::is_ok));
+}
+
+#[tokio::test]
 async fn reads_that_hang_cost_one_timeout_and_spoil_no_others() {
     let bao = Bao::new().await;
     let refs: Vec<SecretRef> = (0..30)

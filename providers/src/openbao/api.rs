@@ -23,8 +23,8 @@ const NAMESPACE: HeaderName = HeaderName::from_static("x-vault-namespace");
 /// Proof that the request was meant: no browser or naive proxy sends it.
 const REQUEST: HeaderName = HeaderName::from_static("x-vault-request");
 const DEADLINE: Duration = Duration::from_secs(10);
-/// How long a login that failed answers for the next ones.
-const HOLD: Duration = Duration::from_secs(2);
+/// How long a login that failed answers for the next ones: for the rest of a batch, and not for a user who has put it right.
+const HOLD: Duration = Duration::from_millis(200);
 /// The longest that a server can make us stay away from its login.
 const LONGEST_HOLD: Duration = Duration::from_secs(300);
 
