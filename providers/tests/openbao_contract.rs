@@ -268,6 +268,41 @@ async fn a_server_that_never_answers_costs_one_timeout_whatever_is_asked() {
 }
 
 #[tokio::test]
+async fn a_token_is_renewed_also_after_its_server_was_not_well() {
+    let bao = Bao::new().await;
+    let refs = bao.set("s", &[("value", "v")]);
+    let file = bao.dir.path().join("token");
+    std::fs::write(&file, "hvs.fixed\n").unwrap();
+    bao.fake.world().tokens.insert("hvs.fixed".to_owned());
+    let token = Credential::File(file.to_str().unwrap().to_owned());
+    let source = SourceSpec {
+        auth: Some(AuthSpec::Token(token)),
+        ..bao.source(format!("http://{}", bao.address))
+    };
+    let store = bao.open(&source);
+    let read = async || store.fetch(&refs).await.remove(0).map(drop);
+    let renewals = || bao.fake.world().renewals;
+    // Sealed as we start: nothing is known of the token, and that is not the same as nothing to know.
+    bao.fake.world().about_tokens = Some((503, 3));
+    assert_eq!(read().await.unwrap_err().kind, ErrorKind::Unavailable);
+    tokio::time::sleep(Duration::from_millis(250)).await;
+    bao.fake.world().about_tokens = Some((200, 1));
+    read().await.unwrap();
+    assert_eq!(renewals(), 0);
+    // Not well when it is to be renewed: the token serves as long as it lives.
+    bao.fake.world().about_tokens = Some((503, 1));
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    read().await.unwrap();
+    assert_eq!(renewals(), 1);
+    read().await.unwrap();
+    assert_eq!(renewals(), 1, "it is not asked each time");
+    bao.fake.world().about_tokens = Some((200, 60));
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    read().await.unwrap();
+    assert_eq!(renewals(), 2);
+}
+
+#[tokio::test]
 async fn who_puts_a_login_right_need_not_wait() {
     let bao = Bao::new().await;
     let refs: Vec<SecretRef> = bao.set("s", &[("value", "v")]);

@@ -25,6 +25,8 @@ const REQUEST: HeaderName = HeaderName::from_static("x-vault-request");
 const DEADLINE: Duration = Duration::from_secs(10);
 /// How long a login that failed answers for the next ones: for the rest of a batch, and not for a user who has put it right.
 const HOLD: Duration = Duration::from_millis(200);
+/// How long a token is left that could not be renewed just now.
+const AGAIN: Duration = Duration::from_secs(1);
 /// The longest that a server can make us stay away from its login.
 const LONGEST_HOLD: Duration = Duration::from_secs(300);
 
@@ -175,8 +177,8 @@ impl Api {
                         None,
                     )
                     .await?;
-                if looked.status.is_success() {
-                    let it: Looked = parse(&looked.body, "the token")?;
+                if looked.status != StatusCode::FORBIDDEN {
+                    let it: Looked = parse(&judge(looked, "the token")?, "the token")?;
                     token.renew_at = renew_at(it.data.ttl, it.data.renewable);
                 }
                 Ok(token)
@@ -235,6 +237,10 @@ impl Api {
                 Some(Zeroizing::new(b"{}".to_vec())),
             )
             .await?;
+        // It lives a third of its life still: a server that is not well is asked again.
+        if answer.status == StatusCode::TOO_MANY_REQUESTS || answer.status.is_server_error() {
+            return Ok(Some(token.until(Some(Instant::now() + AGAIN))));
+        }
         if !answer.status.is_success() {
             return Ok(None);
         }
@@ -245,26 +251,18 @@ impl Api {
         if short && can_log_in_again(&self.auth) {
             return Ok(None);
         }
-        Ok(Some(Token {
-            value: SecretValue::new(token.value.expose().to_vec()),
-            login: token.login,
-            renew_at: at,
-        }))
+        Ok(Some(token.until(at)))
     }
 
     /// The list of what a token can see needs a token and no right; `lookup-self` needs a right that `default` gives.
     async fn is_good(&self, token: &Token) -> Result<bool, Error> {
-        Ok(self
-            .send(
-                Method::GET,
-                "sys/internal/ui/mounts",
-                &[],
-                Some(token),
-                None,
-            )
-            .await?
-            .status
-            .is_success())
+        let path = "sys/internal/ui/mounts";
+        let answer = self.send(Method::GET, path, &[], Some(token), None);
+        let answer = answer.await?;
+        match answer.status {
+            StatusCode::FORBIDDEN => Ok(false),
+            _ => judge(answer, "the token").map(|_| true),
+        }
     }
 
     async fn send(

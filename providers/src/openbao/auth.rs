@@ -17,6 +17,17 @@ pub(super) struct Token {
     pub(super) renew_at: Option<Instant>,
 }
 
+impl Token {
+    /// The same one, to be renewed then.
+    pub(super) fn until(&self, renew_at: Option<Instant>) -> Self {
+        Self {
+            value: SecretValue::new(self.value.expose().to_vec()),
+            login: self.login,
+            renew_at,
+        }
+    }
+}
+
 /// The body of an AppRole login.
 #[derive(Serialize)]
 pub(super) struct AppRoleLogin<'a> {

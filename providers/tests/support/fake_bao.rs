@@ -27,6 +27,10 @@ pub struct World {
     /// All requests, of whatever kind.
     pub requests: usize,
     pub fault: Option<Fault>,
+    /// What is said about a token and its renewal, and for how many seconds; by default nobody may know.
+    pub about_tokens: Option<(u16, u64)>,
+    /// Renewals that were asked for.
+    pub renewals: usize,
     pub strayed: String,
     /// Where [`Fault::Redirect`] leads.
     pub elsewhere: String,
@@ -142,6 +146,20 @@ async fn answer(State(fake): State<FakeBao>, request: Request) -> Response {
             _ => return denied(),
         }
     };
+    let about = fake.world().about_tokens;
+    if let Some((status, ttl)) = about {
+        let token = json!({"client_token": "the-same", "lease_duration": ttl, "renewable": true});
+        match path.as_str() {
+            "auth/token/lookup-self" => {
+                return json_answer(status, json!({"data": {"ttl": ttl, "renewable": true}}));
+            }
+            "auth/token/renew-self" => {
+                fake.world().renewals += 1;
+                return json_answer(status, json!({ "auth": token }));
+            }
+            _ => {}
+        }
+    }
     let (kind, name) = match path.strip_prefix("kv/").and_then(|p| p.split_once('/')) {
         Some((kind, name)) => (kind, name.to_owned()),
         None if path == "sys/internal/ui/mounts" => {
