@@ -43,7 +43,7 @@ fn is_good(pass: &Pass, service: &ServiceName, container: &ObservedContainer) ->
         Health::Healthy => true,
         Health::None => container
             .started_at
-            .is_some_and(|s| pass.now >= s.after(stable(pass, service))),
+            .is_some_and(|s| pass.holds(s, stable(pass, service)).is_none()),
         Health::Starting | Health::Unhealthy => false,
     }
 }

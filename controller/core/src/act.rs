@@ -9,7 +9,7 @@ use locket_crds::spec::ChangeAction;
 use crate::generation::Start;
 use crate::memory::{Event, EventKind, Phase, Round, doubled};
 use crate::model::{Action, ContainerState, ObservedContainer, Time};
-use crate::pass::{Pass, settle};
+use crate::pass::{Pass, REFUSED_CAP, settle};
 use crate::plan::{Cause, Reason};
 use crate::sight::{changed_dependencies, wanted_print};
 use crate::{hook, intent};
@@ -84,7 +84,7 @@ pub(crate) fn freeze(pass: &Pass, service: &ServiceName) -> Option<(Cause, Optio
         ));
     }
     let quiet = pass.policy.quiet;
-    let until = pass.observed.last_compose_activity?.after(quiet);
+    let until = pass.holds(pass.observed.last_compose_activity?, quiet)?;
     // Somebody may never be quiet: from the first time that it was held, a change waits so long and no longer.
     let cap = BUSY_CAP.max(quiet * 5);
     let since = pass
@@ -93,15 +93,13 @@ pub(crate) fn freeze(pass: &Pass, service: &ServiceName) -> Option<(Cause, Optio
         .get(service)
         .and_then(|m| m.busy_since)
         .unwrap_or(pass.now);
-    let until = until.min(since.after(cap));
-    (pass.now < until).then(|| {
-        let text = format!(
-            "containers were changed just now; it waits for {} s without a change, and {} s at the most",
-            quiet.as_secs(),
-            cap.as_secs()
-        );
-        (Cause::new(Reason::ComposeBusy, text), Some(until))
-    })
+    let until = until.min(pass.holds(since, cap)?);
+    let text = format!(
+        "containers were changed just now; it waits for {} s without a change, and {} s at the most",
+        quiet.as_secs(),
+        cap.as_secs()
+    );
+    Some((Cause::new(Reason::ComposeBusy, text), Some(until)))
 }
 
 /// Why a container does not run with what it should; `None` if it does, or if that is not known yet.
@@ -292,8 +290,9 @@ fn restart<'a>(pass: &mut Pass<'a>, service: &'a ServiceName, below: Option<&Ser
 /// What the engine refused a moment ago is not tried again at once.
 fn refused(pass: &Pass, container: &ObservedContainer) -> Option<(Cause, Time)> {
     let refused = pass.memory.intent(&container.id)?.refused.as_ref()?;
-    let cause = || Cause::new(Reason::StopFailed, refused.message.clone());
-    (pass.now < refused.not_before).then(|| (cause(), refused.not_before))
+    let cause = Cause::new(Reason::StopFailed, refused.message.clone());
+    let at = pass.still_to_come(refused.not_before, REFUSED_CAP)?;
+    Some((cause, at))
 }
 
 /// Closes intents whose stop did not happen and that are not wanted any more.
@@ -357,15 +356,10 @@ fn held(
     if round.want == wanted_print(pass, service) {
         return None;
     }
-    let next = round
-        .at
-        .after(doubled(every(pass, service), round.widen, EVERY_CAP));
-    (pass.now < next).then(|| {
-        (
-            Cause::new(Reason::RestartEvery, "it was restarted not long ago"),
-            Some(next),
-        )
-    })
+    let pause = doubled(every(pass, service), round.widen, EVERY_CAP);
+    let next = pass.holds(round.at, pause)?;
+    let cause = Cause::new(Reason::RestartEvery, "it was restarted not long ago");
+    Some((cause, Some(next)))
 }
 
 fn every(pass: &Pass, service: &ServiceName) -> Duration {
@@ -404,13 +398,11 @@ fn not_now(
     let first = oldest
         .and_then(|seq| log.iter().find(|p| p.seq > seq))
         .map_or(last, |p| p.at);
-    let settled = last.after(settle).min(first.after(settle * SETTLE_CAP));
-    (pass.now < settled).then(|| {
-        (
-            Cause::new(Reason::Settling, "more changes may follow"),
-            Some(settled),
-        )
-    })
+    let settled = pass
+        .holds(last, settle)?
+        .min(pass.holds(first, settle * SETTLE_CAP)?);
+    let cause = Cause::new(Reason::Settling, "more changes may follow");
+    Some((cause, Some(settled)))
 }
 
 /// A round is all replicas of a service for one change. Rounds that follow each other soon widen the pause between them.

@@ -182,20 +182,17 @@ pub(crate) fn run(pass: &mut Pass, service: &ServiceName) {
         };
         return pass.hold(service, "hook", cause, None);
     };
-    let settled = current.at.after(settle(wanted));
+    let settled = pass.holds(current.at, settle(wanted));
     let memory = pass.service(service).hook.clone();
-    if memory.failures == 0 && pass.now < settled {
-        return pass.hold(
-            service,
-            "hook",
-            Cause::new(Reason::Settling, "more changes may follow"),
-            Some(settled),
-        );
+    if memory.failures == 0 && settled.is_some() {
+        let cause = Cause::new(Reason::Settling, "more changes may follow");
+        return pass.hold(service, "hook", cause, settled);
     }
     // A failure counts for what it was tried with; new content is tried at once.
     if let Some(at) = memory
         .not_before
-        .filter(|at| pass.now < *at && memory.begun == Some(current.fingerprint))
+        .and_then(|at| pass.still_to_come(at, RETRY_CAP))
+        .filter(|_| memory.begun == Some(current.fingerprint))
     {
         let text = memory.message.unwrap_or_default();
         return pass.hold(

@@ -11,7 +11,7 @@ use crate::accept::stable;
 use crate::act::{Restart, freeze};
 use crate::memory::{Event, EventKind, Failure, Intent, Own, Phase};
 use crate::model::{Action, ContainerState, Health, ObservedContainer, Operation, Time};
-use crate::pass::Pass;
+use crate::pass::{Pass, REFUSED_CAP};
 use crate::plan::{Cause, Reason};
 
 /// The engine's own grace period.
@@ -174,7 +174,10 @@ fn start(
         if !refused.told && (refused.times >= START_TRIES || pass.now >= hopeless) {
             return give_up(pass, service, container, intent, &refused.message);
         }
-        if pass.now < refused.not_before {
+        if pass
+            .still_to_come(refused.not_before, REFUSED_CAP)
+            .is_some()
+        {
             let until = if refused.told {
                 refused.not_before
             } else {
@@ -304,8 +307,10 @@ fn verdict(
         ContainerState::Running if again => {
             Verdict::Bad(format!("started again within {} s", limit.as_secs()))
         }
-        ContainerState::Running if pass.now >= until => Verdict::Good("running"),
-        ContainerState::Running => Verdict::Wait(until, "waiting whether it stays up"),
+        ContainerState::Running => match pass.holds(since, limit) {
+            Some(until) => Verdict::Wait(until, "waiting whether it stays up"),
+            None => Verdict::Good("running"),
+        },
         ContainerState::Exited | ContainerState::Dead if touched => Verdict::Theirs,
         ContainerState::Exited | ContainerState::Dead => match unheard {
             Some(at) => Verdict::Wait(at, "it has ended; somebody may have stopped it"),

@@ -19,7 +19,7 @@ use crate::order::{Order, ties};
 use crate::plan::{Cause, Later, Step};
 
 /// The longest pause between two tries of what the engine refuses.
-const REFUSED_CAP: Duration = Duration::from_secs(60);
+pub(crate) const REFUSED_CAP: Duration = Duration::from_secs(60);
 
 /// One pass under way.
 pub(crate) struct Pass<'a> {
@@ -274,6 +274,18 @@ impl<'a> Pass<'a> {
 
     pub fn set_intent(&mut self, container: &ContainerId, intent: Option<Intent>) {
         self.container(container).intent = intent;
+    }
+
+    /// When a pause that began then is over; nothing if it is. One that begins later than now is, too: the clock was set back, and
+    /// nothing is held for as long as that.
+    pub fn holds(&self, since: Time, pause: Duration) -> Option<Time> {
+        let until = since.after(pause);
+        (since <= self.now && self.now < until).then_some(until)
+    }
+
+    /// A moment that has not come yet, if it is no farther than it can be by a clock that was not set back.
+    pub fn still_to_come(&self, at: Time, at_most: Duration) -> Option<Time> {
+        (self.now < at && at.since(self.now) <= at_most).then_some(at)
     }
 
     pub fn wake_at(&mut self, at: Time) {

@@ -607,6 +607,24 @@ fn a_clock_that_is_stepped_during_a_restart_neither_leaves_nor_blocks_the_contai
 }
 
 #[test]
+fn a_clock_that_is_set_back_holds_nothing_for_as_long_as_that() {
+    let mut w = World::new();
+    w.service("api", Auto, &["a"]).settled().set("a", 2);
+    w.settle();
+    assert_eq!(w.log, ["stop api-1", "start api-1"]);
+    w.step_back(secs(600));
+    w.set("a", 3);
+    // No longer than the usual pause between two restarts, and what a restart takes.
+    for _ in 0..60 {
+        let planned = w.plan();
+        w.apply(planned);
+        w.pass_time(secs(2));
+    }
+    assert_eq!(w.log.len(), 4, "{:?}", w.log);
+    assert_eq!(w.memory.intent(&ContainerId("api-1".into())), None);
+}
+
+#[test]
 fn holds() {
     let mut w = World::new();
     w.service("api", Auto, &["a"]).settled().set("a", 2);
