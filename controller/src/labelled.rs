@@ -35,8 +35,10 @@ impl Labels {
                 .filter(|(label, _)| label.starts_with(labels::PREFIX));
             let mut own: BTreeMap<_, _> = ours.map(|(k, v)| (k.clone(), v.clone())).collect();
             if !own.is_empty() {
-                let of_image = images.of(engine, &it.image_id).await?;
-                own.retain(|label, value| of_image.get(label) != Some(value));
+                match images.of(engine, &it.image_id).await? {
+                    Some(of_image) => own.retain(|label, value| of_image.get(label) != Some(value)),
+                    None => own.clear(),
+                }
             }
             all.push((Arc::clone(it), own));
         }

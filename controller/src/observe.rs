@@ -41,7 +41,7 @@ pub(crate) const ONEOFF: &str = "com.docker.compose.oneoff";
 pub struct ImageLabels(Mutex<HashMap<String, Arc<BTreeMap<String, String>>>>);
 
 impl ImageLabels {
-    /// Nothing for an image that is gone: it cannot be asked, and its containers are as they were.
+    /// Nothing for an image that is gone: what its containers have from it cannot be told any more.
     ///
     /// # Errors
     /// When the engine does not answer.
@@ -49,19 +49,19 @@ impl ImageLabels {
         &self,
         engine: &Engine,
         image: &str,
-    ) -> Result<Arc<BTreeMap<String, String>>, locket_engine::Error> {
+    ) -> Result<Option<Arc<BTreeMap<String, String>>>, locket_engine::Error> {
         let known = || lock(&self.0);
         if let Some(known) = known().get(image) {
-            return Ok(Arc::clone(known));
+            return Ok(Some(Arc::clone(known)));
         }
         let Some(found) = engine.image(image).await? else {
-            return Ok(Arc::default());
+            return Ok(None);
         };
         let counts = |label: &str| label == CONFIG_HASH || label.starts_with(labels::PREFIX);
         let found = found.labels.into_iter().filter(|(label, _)| counts(label));
         let found = Arc::new(found.collect::<BTreeMap<_, _>>());
         known().insert(image.to_owned(), Arc::clone(&found));
-        Ok(found)
+        Ok(Some(found))
     }
 }
 
@@ -104,7 +104,12 @@ pub async fn containers(
             return Ok(None);
         };
         let of_image = images.of(engine, &it.image_id).await?;
-        Ok::<_, locket_engine::Error>((!of_image.contains_key(decides)).then_some(it))
+        // A container of compose stays what it was; whom a label alone makes one of a project is nobody's.
+        let counts = match of_image {
+            Some(of_image) => !of_image.contains_key(decides),
+            None => decides == CONFIG_HASH,
+        };
+        Ok::<_, locket_engine::Error>(counts.then_some(it))
     };
     let is_of = |it: &&ContainerSummary| {
         project_of(&it.labels).as_ref() == Some(project) && service_in(&it.labels).is_some()

@@ -224,6 +224,7 @@ impl Project {
     /// Knows nothing yet. `wake` asks for another pass.
     pub fn new(name: ProjectName, wake: Wake) -> Self {
         Self {
+            tracker: Tracker::new(name.clone()),
             name,
             link: None,
             applied: None,
@@ -231,7 +232,6 @@ impl Project {
             compiled: None,
             memory: Memory::default(),
             switches: Switches::default(),
-            tracker: Tracker::default(),
             workbench: Workbench::default(),
             background: Arc::default(),
             wake,

@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use locket_core::VersionSeen;
-use locket_crds::id::SourceName;
+use locket_crds::id::{ProjectName, SourceName};
 use locket_crds::reference::SecretRef;
 use locket_provider::SecretVersion;
 use tokio::time::Instant;
@@ -64,9 +64,19 @@ pub struct Tracker {
     holds: BTreeMap<SourceName, Hold>,
     /// Counts the rounds, so that the jitter of one secret differs from round to round.
     round: u64,
+    /// Whose it is, so that projects that begin together do not ask together for ever.
+    project: ProjectName,
 }
 
 impl Tracker {
+    /// Knows nothing yet.
+    pub fn new(project: ProjectName) -> Self {
+        Self {
+            project,
+            ..Self::default()
+        }
+    }
+
     /// The secrets to ask about now: those that are due, and those of the same source that are nearly due, for one batch.
     /// Of a source that wants to be left alone, none: what nobody has asked it for yet has its last word as the answer.
     pub fn due(
@@ -140,7 +150,8 @@ impl Tracker {
                 interval: refresh(&reference),
                 failures,
             };
-            seen.plan(Asked::Version, &reference, self.round, now);
+            let whose = (&self.project, reference.source(), self.round);
+            seen.plan(Asked::Version, whose, now);
             self.seen.insert(reference, seen);
         }
         self.judge(batch);
@@ -157,7 +168,10 @@ impl Tracker {
             (seen.answer, seen.at) = (answer, now);
             match seen.answer {
                 Ok(_) => seen.failures = [0; 2],
-                Err(_) => seen.plan(Asked::Value, &reference, self.round, now),
+                Err(_) => {
+                    let whose = (&self.project, reference.source(), self.round);
+                    seen.plan(Asked::Value, whose, now);
+                }
             }
         }
         self.judge(batch);
@@ -257,7 +271,7 @@ impl Tracker {
 
 impl Seen {
     /// Counts the answer, and says when to ask next.
-    fn plan(&mut self, asked: Asked, reference: &SecretRef, round: u64, now: Instant) {
+    fn plan(&mut self, asked: Asked, whose: (&ProjectName, &SourceName, u64), now: Instant) {
         let count = &mut self.failures[asked as usize];
         let wait = match &self.answer {
             Ok(_) => {
@@ -270,7 +284,7 @@ impl Seen {
                 wait.min(self.interval)
             }
         };
-        self.next = now + jitter(wait, reference, round);
+        self.next = now + jitter(wait, whose);
     }
 }
 
@@ -287,10 +301,10 @@ fn of_source(problem: &Problem) -> Option<u8> {
     }
 }
 
-/// 80–100 % of the interval; the same for the same secret and round, so that tests repeat.
-fn jitter(interval: Duration, reference: &SecretRef, round: u64) -> Duration {
+/// 80–100 % of the interval; the same for the same project, source and round, so that tests repeat.
+fn jitter(interval: Duration, whose: (&ProjectName, &SourceName, u64)) -> Duration {
     let mut hasher = DefaultHasher::new();
-    (reference.source(), round).hash(&mut hasher);
+    whose.hash(&mut hasher);
     interval.mul_f64(0.8 + 0.2 * (hasher.finish() % 1000) as f64 / 1000.0)
 }
 
@@ -308,6 +322,20 @@ mod tests {
         all.iter()
             .map(|r| (r.clone(), Ok(SecretVersion("1".into()))))
             .collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn projects_that_begin_together_do_not_ask_together_for_ever() {
+        let wanted = refs(&["bao:a"]);
+        let start = Instant::now();
+        let next = |project: &str| {
+            let mut tracker = Tracker::new(project.into());
+            tracker.due(&wanted, start, |_| MINUTE);
+            tracker.record(ok(&wanted), start, |_| MINUTE);
+            tracker.next_due().unwrap()
+        };
+        let all: BTreeSet<Instant> = ["a", "b", "c", "d"].map(next).into();
+        assert!(all.len() > 2, "{all:?}");
     }
 
     #[tokio::test(start_paused = true)]

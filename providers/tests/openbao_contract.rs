@@ -303,6 +303,22 @@ async fn a_token_is_renewed_also_after_its_server_was_not_well() {
 }
 
 #[tokio::test]
+async fn all_projects_together_ask_a_server_for_so_much_at_once_and_no_more() {
+    let bao = Bao::new().await;
+    let refs: Vec<SecretRef> = (0..20)
+        .flat_map(|n| bao.set(&format!("s{n}"), &[("value", "v")]))
+        .collect();
+    let store = bao.store().await;
+    assert!(store.fetch(&refs).await.iter().all(Result::is_ok));
+    bao.fake.world().takes = Duration::from_millis(5);
+    let projects = (0..10).map(|_| store.fetch(&refs));
+    let all = futures_util::future::join_all(projects).await;
+    assert!(all.iter().flatten().all(Result::is_ok));
+    let most = bao.fake.world().busy[1];
+    assert!((8..=16).contains(&most), "{most} at once");
+}
+
+#[tokio::test]
 async fn who_puts_a_login_right_need_not_wait() {
     let bao = Bao::new().await;
     let refs: Vec<SecretRef> = bao.set("s", &[("value", "v")]);

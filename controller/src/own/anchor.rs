@@ -276,6 +276,11 @@ impl Anchor {
     }
 }
 
+/// Digits of the number of an anchor, at most: nobody lives to see more.
+const DIGITS: usize = 12;
+/// Names that are tried where somebody else has the first ones.
+const TRIES: u64 = 100;
+
 /// Name of the `number`th anchor of a project.
 fn name(project: &ProjectName, number: u64) -> String {
     format!("locket-anchor-{project}-{number}")
@@ -299,10 +304,10 @@ pub async fn find(
         .containers(&[&format!("{PROJECT}={project}"), &format!("{ROLE}=anchor")])
         .await?
     {
-        let Some(number) = summary
-            .name
-            .strip_prefix(prefix)
-            .and_then(|n| n.parse().ok())
+        let number = summary.name.strip_prefix(prefix);
+        let Some(number) = number
+            .filter(|digits| digits.len() <= DIGITS)
+            .and_then(|digits| digits.parse().ok())
         else {
             continue;
         };
@@ -369,8 +374,6 @@ impl Claimants {
 
     async fn make(&self, host: &Host, volumes: &Volumes, keep: bool) -> Result<Anchor, Error> {
         let image = host.ensure_image().await?;
-        let number = self.highest + 1;
-        let name = name(&volumes.project, number);
         let mut all: Vec<NewMount> = volumes
             .targets()
             .iter()
@@ -385,8 +388,9 @@ impl Claimants {
                 nocopy: true,
             });
         }
+        let mut number = self.highest + 1;
         let mut spec = locked_down(
-            name.clone(),
+            name(&volumes.project, number),
             &image,
             "anchor",
             COMMAND,
@@ -395,19 +399,24 @@ impl Claimants {
         );
         spec.labels
             .insert(PROJECT.to_owned(), volumes.project.to_string());
-        let id = match host.engine.create(&spec).await {
-            Ok(id) => id,
-            // Another gate or the controller was faster; the next look at it decides whose it is.
-            Err(e) if e.is_conflict() => match find(host, &volumes.project, &[])
-                .await?
-                .ours
-                .into_iter()
-                .find(|it| it.fits(volumes))
-            {
-                Some(it) => it.id,
-                None => return Err(e.into()),
-            },
-            Err(e) => return Err(e.into()),
+        let id = loop {
+            match host.engine.create(&spec).await {
+                Ok(id) => break id,
+                // Another gate or the controller was faster; the next look at it decides whose it is.
+                Err(e) if e.is_conflict() => {
+                    let found = find(host, &volumes.project, &[]).await?;
+                    if let Some(it) = found.ours.into_iter().find(|it| it.fits(volumes)) {
+                        break it.id;
+                    }
+                    // Something that does not even pass for an anchor has the name.
+                    number += 1;
+                    if number > self.highest + TRIES {
+                        return Err(e.into());
+                    }
+                    spec.name = name(&volumes.project, number);
+                }
+                Err(e) => return Err(e.into()),
+            }
         };
         if let Err(e) = host.engine.start(&id).await {
             // One that cannot start must not be in the way of the next.

@@ -126,7 +126,7 @@ async fn what_only_a_grant_opens_stays_closed_to_labels_too() {
 
 #[tokio::test(start_paused = true)]
 async fn labels_that_a_container_has_from_its_image_ask_for_nothing() {
-    let world = world("run.web", &ALONE.replace("KEY", "key")).await;
+    let mut world = world("run.web", &ALONE.replace("KEY", "key")).await;
     world.ready().await;
     let spec = world.container("web").await.labels[SPEC].clone();
     let image = FakeImage {
@@ -153,12 +153,20 @@ async fn labels_that_a_container_has_from_its_image_ask_for_nothing() {
         let id = world.engine.create(&create).await.unwrap();
         world.engine.start(&id).await.unwrap();
     }
-    sleep(Duration::from_secs(60)).await;
-    for volume in ["run.evil_locket", "run.other_locket"] {
-        assert!(
-            world.engine.volume(volume).await.unwrap().is_none(),
-            "{volume}"
-        );
+    for is_gone in [false, true] {
+        if is_gone {
+            // A controller that has never seen it cannot tell what its containers have from it.
+            world.kill_controller().await;
+            world.fake.lose_image("evil");
+            world.start_controller().await;
+        }
+        sleep(Duration::from_secs(60)).await;
+        for volume in ["run.evil_locket", "run.other_locket"] {
+            assert!(
+                world.engine.volume(volume).await.unwrap().is_none(),
+                "{volume}"
+            );
+        }
     }
 }
 

@@ -218,6 +218,51 @@ async fn a_container_that_has_its_labels_from_its_image_is_nobodys() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_container_that_has_the_name_of_an_anchor_is_in_nobodys_way() {
+    let world = World::new(COMPOSE).await;
+    world.backend.set("key", "one");
+    world.backend.set("other", "o");
+    world.app(&["key", "other"], App::default());
+    let says = |it: &str| {
+        (
+            format!("locket.{it}"),
+            if it == "role" { "anchor" } else { "shop" }.to_owned(),
+        )
+    };
+    for (number, labels) in [
+        ("1", vec![]),
+        ("2", vec![]),
+        ("18446744073709551615", vec![says("role"), says("project")]),
+    ] {
+        let create = CreateContainer {
+            name: format!("locket-anchor-shop-{number}"),
+            image: "app".into(),
+            labels: labels.into_iter().collect(),
+            ..CreateContainer::default()
+        };
+        world.engine.create(&create).await.unwrap();
+    }
+    world.up().await.unwrap();
+    world.ready().await;
+    let (id, _) = world
+        .engine
+        .containers(&["locket.project=shop"])
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|it| (it.id, it.name))
+        .find(|(_, name)| name == "locket-anchor-shop-3")
+        .unwrap();
+    world.engine.remove(&id, true).await.unwrap();
+    world.backend.set("key", "two");
+    world
+        .until("there is another, and it serves", async |w| {
+            w.has("api", "key") == "two"
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_controller_without_an_engine_does_not_say_that_it_is_well() {
     let world = up().await;
     assert!(world.health().await.is_ok());

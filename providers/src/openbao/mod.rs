@@ -21,6 +21,7 @@ use locket_crds::reference::SecretRef;
 use locket_crds::spec::SourceSpec;
 use locket_provider::{Capabilities, Error, ErrorKind, Fetched, SecretStore, SecretVersion};
 use serde::Deserialize;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::context::{Context, MarkKey};
@@ -28,14 +29,17 @@ use crate::fields::Fields;
 use api::Api;
 use mount::{Engine, Mounts, Place};
 
-/// Requests that are under way at once.
+/// Requests of one batch that are under way at once.
 const CONCURRENT: usize = 8;
+/// The same of all batches together: what all projects ask of one server.
+const OF_ALL: usize = 16;
 
 /// One server and one login.
 pub struct OpenBao {
     api: Api,
     mounts: Mounts,
     key: MarkKey,
+    slots: Semaphore,
 }
 
 /// What costs one read: a path, and for KV 2 the version that is pinned.
@@ -95,6 +99,7 @@ impl OpenBao {
             api: Api::new(source, context)?,
             mounts: Mounts::default(),
             key: context.mark_key.clone(),
+            slots: Semaphore::new(OF_ALL),
         })
     }
 
@@ -211,15 +216,23 @@ fn spots(refs: &[SecretRef]) -> BTreeSet<Spot<'_>> {
 
 /// The answers that come before `until`, of which some are awaited at a time.
 async fn all<'a, T>(
+    slots: &Semaphore,
     asked: Vec<BoxFuture<'a, (Spot<'a>, T)>>,
     until: Instant,
 ) -> BTreeMap<Spot<'a>, T> {
     let mut answers = BTreeMap::new();
+    let asked: Vec<_> = asked.into_iter().map(|it| in_slot(slots, it)).collect();
     let mut coming = futures_util::stream::iter(asked).buffer_unordered(CONCURRENT);
     while let Ok(Some((spot, answer))) = tokio::time::timeout_at(until, coming.next()).await {
         answers.insert(spot, answer);
     }
     answers
+}
+
+async fn in_slot<T>(slots: &Semaphore, asked: BoxFuture<'_, T>) -> T {
+    // It is never closed.
+    let _slot = slots.acquire().await;
+    asked.await
 }
 
 fn spot(r: &SecretRef) -> Spot<'_> {
@@ -288,6 +301,7 @@ impl SecretStore for OpenBao {
         async move {
             let until = self.until();
             let probed = all(
+                &self.slots,
                 spots(refs)
                     .into_iter()
                     .map(|s| async move { (s, self.probe(s).await) }.boxed())
@@ -302,6 +316,7 @@ impl SecretStore for OpenBao {
                 .cloned()
                 .collect();
             let read = all(
+                &self.slots,
                 spots(&rest)
                     .into_iter()
                     .map(|s| async move { (s, self.read(s).await) }.boxed())
@@ -322,6 +337,7 @@ impl SecretStore for OpenBao {
         async move {
             let until = self.until();
             let read = all(
+                &self.slots,
                 spots(refs)
                     .into_iter()
                     .map(|s| async move { (s, self.read(s).await) }.boxed())

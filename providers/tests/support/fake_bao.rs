@@ -26,6 +26,9 @@ pub struct World {
     pub reads: usize,
     /// All requests, of whatever kind.
     pub requests: usize,
+    /// How long each takes; requests under way now, and at most so far.
+    pub takes: std::time::Duration,
+    pub busy: [usize; 2],
     pub fault: Option<Fault>,
     /// What is said about a token and its renewal, and for how many seconds; by default nobody may know.
     pub about_tokens: Option<(u16, u64)>,
@@ -74,7 +77,7 @@ impl FakeBao {
     }
 
     fn router(&self) -> Router {
-        Router::new().fallback(answer).with_state(self.clone())
+        Router::new().fallback(counted).with_state(self.clone())
     }
 }
 
@@ -114,6 +117,19 @@ async fn stray(State(fake): State<FakeBao>, request: Request) -> Response {
 
 fn json_answer(status: u16, body: Value) -> Response {
     (StatusCode::from_u16(status).unwrap(), body.to_string()).into_response()
+}
+
+async fn counted(state: State<FakeBao>, request: Request) -> Response {
+    let (fake, takes) = (state.0.clone(), state.0.world().takes);
+    {
+        let [now, most] = &mut fake.world().busy;
+        *now += 1;
+        *most = (*most).max(*now);
+    }
+    tokio::time::sleep(takes).await;
+    let answer = answer(state, request).await;
+    fake.world().busy[0] -= 1;
+    answer
 }
 
 async fn answer(State(fake): State<FakeBao>, request: Request) -> Response {

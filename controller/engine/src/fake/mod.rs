@@ -177,6 +177,15 @@ impl Fake {
         self.come_up();
     }
 
+    /// `docker rmi --force`: the image is gone, and the containers that were made of it stay.
+    pub fn lose_image(&self, tag: &str) {
+        let mut world = self.shared.world();
+        let id = world.image(tag).map(|it| it.id.clone());
+        if let Some(id) = id {
+            world.images.remove(&id);
+        }
+    }
+
     /// Breaks every open connection, event streams and execs included; new ones are served.
     pub fn break_connections(&self) {
         for connection in lock(&self.shared.connections).drain(..) {
