@@ -12,6 +12,9 @@ use locket_providers::{ReadCredential, Surroundings};
 
 use crate::error::{CommandError, Result};
 
+/// Bytes of a credential file, at most.
+const LARGEST: u64 = 1 << 20;
+
 /// Reads credentials of the process's own surroundings, else those that were copied beside the store.
 ///
 /// The file itself comes first: where it can be seen at all, it is newer than its copy.
@@ -69,7 +72,7 @@ pub async fn copy<'a>(
 ) -> Result<Vec<String>> {
     let mut missing = Vec::new();
     for path in files {
-        match std::fs::read(path) {
+        match read(path) {
             Ok(bytes) => {
                 let written = store
                     .write_file(&name_of(path), &SecretValue::new(bytes))
@@ -82,6 +85,23 @@ pub async fn copy<'a>(
         }
     }
     Ok(missing)
+}
+
+/// A file as far as it can be a credential: whatever a compose file names, this ends.
+fn read(path: &str) -> std::io::Result<Vec<u8>> {
+    use std::io::Read as _;
+    let invalid = |why| std::io::Error::new(std::io::ErrorKind::InvalidData, why);
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(invalid("it is no file"));
+    }
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?
+        .take(LARGEST + 1)
+        .read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > LARGEST {
+        true => Err(invalid("it is too large for a credential")),
+        false => Ok(bytes),
+    }
 }
 
 /// The name of a copy: the path, with everything that may not stand in a name spelled out. No two paths have one name.
@@ -107,6 +127,14 @@ mod tests {
         let all = ["/a/b", "/a_b", "/a__b", "/a_2fb", "/a b", "/a.b", "/ä"];
         let names: BTreeSet<String> = all.iter().map(|p| name_of(p)).collect();
         assert_eq!(names.len(), all.len(), "{names:?}");
+    }
+
+    #[test]
+    fn what_has_no_end_or_is_no_file_is_not_copied() {
+        for path in ["/dev/zero", "/dev/stdin", "/proc", "/nowhere"] {
+            assert!(read(path).is_err(), "{path}");
+        }
+        assert!(read("/proc/self/comm").is_ok());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use locket_controller::labelled;
-use locket_crds::config::{HostConfig, MissingGrant};
+use locket_crds::config::{Grant, HostConfig, MissingGrant};
 use locket_crds::reference::SecretRef;
 use locket_crds::resolve::resolve;
 use locket_crds::spec::ProjectSpec;
@@ -65,10 +65,10 @@ pub async fn run(args: TrustArgs, cx: &Context) -> Result<ExitCode> {
             "" => project::needed(cx, &args.compose).await?.to_string(),
             name => name.to_owned(),
         };
-        revoke(&cx.store().await?, &project).await?;
-        cx.term.info(format_args!(
-            "nothing is granted to {project} any more; its services keep what they have"
-        ));
+        let store = cx.store().await?;
+        revoke(&store, &project).await?;
+        let (_, config) = grants(&store).await?;
+        cx.term.info(format_args!("{}", left_of(&config, &project)));
         return Ok(ExitCode::SUCCESS);
     }
     let spec = &asked(&args.compose, cx).await?;
@@ -81,10 +81,12 @@ pub async fn run(args: TrustArgs, cx: &Context) -> Result<ExitCode> {
             "the controller reads no file for {name}: name a directory for it in locket.yaml, `sources: {{ {name}: {{ type: file, root: /srv/secrets }} }}`"
         ));
     }
+    // Files of sources that nothing is asked of are nobody's business, and were in no question.
     let own: Vec<_> = spec
         .sources
-        .values()
-        .filter(|source| !source.is_host_name())
+        .iter()
+        .filter(|(name, source)| !source.is_host_name() && used.iter().any(|r| r.source() == *name))
+        .map(|(_, source)| source)
         .collect();
     if wanted.is_empty() {
         // Credential files may be others than before.
@@ -221,6 +223,25 @@ async fn revoke(store: &LocalClient, project: &str) -> Result<()> {
     )
 }
 
+/// What is said when the grants of a project were taken out of `grants.yaml`.
+fn left_of(config: &HostConfig, project: &str) -> String {
+    let whose = |it: &Grant| it.project.as_ref().map(ToString::to_string);
+    let left: Vec<_> = config.grants.iter().map(whose).collect();
+    let own = left.iter().flatten().any(|it| it == project);
+    let of = match (own, left.contains(&None)) {
+        (false, false) => {
+            return format!(
+                "nothing is granted to {project} any more; its services keep what they have"
+            );
+        }
+        (true, _) => "to it",
+        (false, true) => "to all projects",
+    };
+    format!(
+        "{project} keeps what locket.yaml grants {of}: take it out there to take that back, too"
+    )
+}
+
 /// `grants.yaml` without the entries of a project, all other lines as they are; nothing if it has none.
 fn without(text: &str, project: &str) -> Result<Option<String>> {
     let broken = || {
@@ -267,7 +288,21 @@ fn without(text: &str, project: &str) -> Result<Option<String>> {
             .map(|it| format!("{it}\n"))
             .collect();
     }
-    Ok((left < all.len()).then_some(less))
+    // Lines are what was taken out. Where somebody has several entries on one, that is not what was meant.
+    let whose = |it: &Node| it.get("project").and_then(Node::as_str).map(str::to_owned);
+    let others: Vec<_> = all.iter().filter(|it| !is_of(it)).map(whose).collect();
+    let document = yaml::document(&less).map_err(|_| broken())?;
+    let stay: Vec<_> = match document.get("grants").map(|it| &it.value) {
+        Some(Value::List(all)) => all.iter().map(whose).collect(),
+        _ => Vec::new(),
+    };
+    if stay != others {
+        return Err(CommandError::user(format!(
+            "the grants of {project} cannot be told from others by their lines in grants.yaml"
+        ))
+        .hint("`docker locket trust --list` shows it; write each grant on a line of its own"));
+    }
+    Ok((others.len() < all.len()).then_some(less))
 }
 
 /// Sources of files that are asked for and have no directory: a grant for them gives nothing.
@@ -413,6 +448,41 @@ services:
         assert_eq!(none, HEADER.to_owned() + "sources:\n  env: env\n");
         HostConfig::parse("grants.yaml", &none).unwrap();
         assert_eq!(without("", "shop").unwrap(), None);
+    }
+
+    #[test]
+    fn what_cannot_be_taken_back_by_its_lines_is_no_success() {
+        for text in [
+            "grants: [{ project: shop, sources: [a] }, { project: bank, sources: [b] }]\n",
+            "grants:\n- { project: bank, sources: [b] }\n- project: shop\n  sources: [a]\n",
+        ] {
+            for project in ["shop", "bank"] {
+                match without(text, project) {
+                    Ok(less) => {
+                        let less = HostConfig::parse("grants.yaml", &less.unwrap()).unwrap();
+                        let [left] = &less.grants[..] else {
+                            panic!("{project}: {less:?}")
+                        };
+                        assert_ne!(left.project, Some(project.into()));
+                    }
+                    Err(e) => assert!(text.contains('['), "{project}: {e:?}"),
+                }
+            }
+            assert_eq!(without(text, "other").unwrap(), None);
+        }
+    }
+
+    #[test]
+    fn a_grant_of_the_host_s_own_file_is_not_taken_back_and_that_is_said() {
+        let said = |text: &str| left_of(&HostConfig::parse("locket.yaml", text).unwrap(), "shop");
+        let grant = |project: &str| {
+            said(&format!(
+                "sources: {{ env: env }}\ngrants: [{{ project: {project}, sources: [env] }}]\n"
+            ))
+        };
+        assert!(grant("bank").starts_with("nothing is granted to shop"));
+        assert!(grant("shop").contains("locket.yaml grants to it"));
+        assert!(grant("'*'").contains("locket.yaml grants to all"));
     }
 
     #[test]
