@@ -23,12 +23,18 @@ impl Project {
             ("network", vec!["network", "ls", "-q"]),
             ("image", vec!["images", "-q"]),
         ] {
-            for id in said(&list).lines() {
+            let all = said(&list);
+            let ids: Vec<&str> = all.lines().collect();
+            let inspect = ["inspect", "--type", kind];
+            // All at once, and one by one only to say where.
+            let text = said(&[&inspect[..], &ids].concat());
+            if self.canaries.in_bytes(kind, text.as_bytes()).is_empty() {
+                continue;
+            }
+            for id in ids {
                 let place = format!("docker inspect of {kind} {id}");
-                hits.extend(
-                    self.canaries
-                        .in_bytes(&place, said(&["inspect", "--type", kind, id]).as_bytes()),
-                );
+                let text = said(&[&inspect[..], &[id]].concat());
+                hits.extend(self.canaries.in_bytes(&place, text.as_bytes()));
             }
         }
         let project = format!("label={COMPOSE_PROJECT}={}", self.name);

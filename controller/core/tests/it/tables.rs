@@ -432,6 +432,30 @@ fn a_clock_that_is_set_back_does_not_put_a_verdict_off() {
 }
 
 #[test]
+fn what_a_user_tries_again_while_it_is_put_back_is_tried_once_more_and_not_for_ever() {
+    let mut w = World::new();
+    w.service("api", Auto, &["a"]).settled();
+    w.bad.insert((name("api"), 2));
+    w.set("a", 2);
+    while w.current("api") != 2 || w.container("api-1").exit_code != 1 {
+        let planned = w.plan();
+        w.apply(planned);
+        w.pass_time(ms(500)).live();
+    }
+    while w.current("api") != 1 {
+        let planned = w.plan();
+        w.apply(planned);
+        w.pass_time(ms(500));
+    }
+    w.memory.retry(&name("api"));
+    w.settle();
+    assert_eq!(w.current("api"), 1);
+    assert_eq!(w.container("api-1").state, ContainerState::Running);
+    let starts = w.log.iter().filter(|l| *l == "start api-1").count();
+    assert_eq!(starts, 3, "{:?}", w.log);
+}
+
+#[test]
 fn the_first_check_of_a_slow_healthcheck_is_waited_for() {
     let mut w = World::new();
     w.service("api", Auto, &["a"]).healthcheck("api").settled();
