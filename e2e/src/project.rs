@@ -34,6 +34,8 @@ pub struct Project {
     canaries: Canaries,
     stored: Vec<String>,
     granted: AtomicBool,
+    /// Nothing of it is left on the engine.
+    finished: AtomicBool,
     transcript: Transcript,
     began: String,
     recorder: Option<Recorder>,
@@ -57,6 +59,7 @@ impl Project {
             canaries: Canaries::default(),
             stored: Vec::new(),
             granted: AtomicBool::new(false),
+            finished: AtomicBool::new(false),
             began: Run::new("date", &transcript).args(["+%s"]).ok().text(),
             name,
             root,

@@ -97,6 +97,7 @@ impl Project {
         eventually(20, "nothing is left of the project", || {
             self.left().is_empty().then_some(())
         });
+        self.finished.store(true, Ordering::Relaxed);
     }
 
     /// What of the project is on the engine: containers, volumes, networks.
@@ -160,12 +161,18 @@ impl Drop for Project {
         if std::thread::panicking() {
             self.keep_artifacts();
         }
-        let _ = self.compose(&["down", "-v", "--timeout", "1"]).any();
+        let finished = self.finished.load(Ordering::Relaxed);
+        if !finished {
+            let _ = self.compose(&["down", "-v", "--timeout", "1"]).any();
+        }
         for name in &self.stored {
             let _ = self.locket(&["secret", "rm", "--yes", name]).any();
         }
         if self.granted.load(Ordering::Relaxed) {
             let _ = self.locket(&["trust", "--revoke", &self.name]).any();
+        }
+        if finished {
+            return;
         }
         // What compose does not know, or could not remove because the scenario broke it.
         for label in [COMPOSE_PROJECT, LOCKET_PROJECT] {
