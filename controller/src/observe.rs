@@ -17,7 +17,7 @@ use locket_delivery::clock::Stamp;
 use locket_delivery::layout::SHIM_PATH;
 use locket_delivery::log::Entry;
 use locket_delivery::protocol::{Request, Response, Verdict};
-use locket_engine::{Container, ContainerSummary, Engine, InspectCache, Status};
+use locket_engine::{Container, ContainerSummary, Engine, InspectCache, RestartPolicy, Status};
 
 use tokio::time::Instant;
 
@@ -189,6 +189,10 @@ pub fn container(it: &Container, volumes: Option<&Volumes>) -> ObservedContainer
             };
             check.start_period + interval
         }),
+        kept_up: matches!(
+            it.restart_policy,
+            RestartPolicy::Always | RestartPolicy::UnlessStopped
+        ),
         stop_grace: it.stop_grace,
         service,
     }

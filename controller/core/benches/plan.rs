@@ -107,6 +107,7 @@ fn main() {
             probing: false,
             touched: None,
             checked_within: None,
+            kept_up: false,
             stop_grace: None,
         });
     }

@@ -141,6 +141,7 @@ mod tests {
             probing: false,
             touched: None,
             checked_within: None,
+            kept_up: false,
             stop_grace: None,
         };
         let now = time(100.0);

@@ -311,7 +311,10 @@ fn verdict(
             Some(until) => Verdict::Wait(until, "waiting whether it stays up"),
             None => Verdict::Good("running"),
         },
-        ContainerState::Exited | ContainerState::Dead if touched => Verdict::Theirs,
+        // Also if nobody has heard of it: the engine itself starts again what ends by itself.
+        ContainerState::Exited | ContainerState::Dead if touched || container.kept_up => {
+            Verdict::Theirs
+        }
         ContainerState::Exited | ContainerState::Dead => match unheard {
             Some(at) => Verdict::Wait(at, "it has ended; somebody may have stopped it"),
             None => Verdict::Bad(format!("exited with code {}", container.exit_code)),

@@ -235,6 +235,8 @@ pub struct ObservedContainer {
     pub probing: bool,
     /// The last time that somebody but us stopped it.
     pub touched: Option<Time>,
+    /// Its restart policy keeps it up whatever its exit code is (`always`, `unless-stopped`): where it is down, somebody has stopped it.
+    pub kept_up: bool,
     /// Its own grace period for a stop; `None` is the engine's 10 s.
     pub stop_grace: Option<Duration>,
 }

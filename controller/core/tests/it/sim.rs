@@ -151,6 +151,7 @@ impl World {
             probing: false,
             touched: None,
             checked_within: None,
+            kept_up: false,
             stop_grace: None,
         });
         self

@@ -432,6 +432,29 @@ fn a_clock_that_is_set_back_does_not_put_a_verdict_off() {
 }
 
 #[test]
+fn what_is_down_although_the_engine_keeps_it_up_was_stopped_by_somebody() {
+    for kept_up in [true, false] {
+        let mut w = World::new();
+        w.service("api", Auto, &["a"]).settled();
+        w.container("api-1").kept_up = kept_up;
+        w.set("a", 2);
+        while !w.log.contains(&"start api-1".to_owned()) {
+            let planned = w.plan();
+            w.apply(planned);
+            w.pass_time(ms(500));
+        }
+        // The event of it is lost.
+        let now = w.now;
+        let it = w.container("api-1");
+        (it.state, it.finished_at, it.exit_code) = (ContainerState::Exited, Some(now), 143);
+        w.settle();
+        let starts = w.log.iter().filter(|l| *l == "start api-1").count();
+        let expected = if kept_up { (1, 2) } else { (2, 1) };
+        assert_eq!((starts, w.current("api")), expected, "{:?}", w.log);
+    }
+}
+
+#[test]
 fn what_a_user_tries_again_while_it_is_put_back_is_tried_once_more_and_not_for_ever() {
     let mut w = World::new();
     w.service("api", Auto, &["a"]).settled();
