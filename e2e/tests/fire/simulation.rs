@@ -266,22 +266,25 @@ impl Run {
         match self.rng.u32(..5) {
             0 => {
                 self.note("docker compose up -d".to_owned());
+                let all = self.being_restarted(&self.services).await;
                 // It may say no, while its controller cannot do its part; then it has started nothing that was not there.
                 if self.world.up().await.is_ok() {
-                    self.all_are_wanted();
+                    self.are_wanted(&all);
                 }
                 self.may_start(1);
             }
             1 => {
                 self.note("docker compose restart".to_owned());
+                let all = self.being_restarted(&self.services).await;
                 self.world.restart(None).await;
-                self.all_are_wanted();
+                self.are_wanted(&all);
                 self.may_start(1);
             }
             2 => {
                 self.note(format!("docker restart {service}"));
+                let it = self.being_restarted(std::slice::from_ref(&service)).await;
                 self.world.restart(Some(&service)).await;
-                self.is_wanted(&service);
+                self.are_wanted(&it);
                 self.may_start(1);
             }
             3 => {
@@ -304,21 +307,33 @@ impl Run {
             _ => {
                 self.note(format!("docker start {service}"));
                 let id = self.world.container(&service).await.id;
+                let it = self.being_restarted(std::slice::from_ref(&service)).await;
                 self.world.engine.start(&id).await.unwrap();
-                self.is_wanted(&service);
+                self.are_wanted(&it);
                 self.may_start(1);
             }
         }
     }
 
-    fn all_are_wanted(&mut self) {
-        self.stopped.clear();
-        self.unclear.clear();
+    /// Somebody wants these to run. A stop of a controller's that is on its way meets what runs then, and is taken for somebody's.
+    fn are_wanted(&mut self, which: &BTreeMap<String, bool>) {
+        for (service, is_being_restarted) in which {
+            self.stopped.remove(service);
+            match is_being_restarted {
+                true => self.unclear.insert(service.clone()),
+                false => self.unclear.remove(service),
+            };
+        }
     }
 
-    fn is_wanted(&mut self, service: &str) {
-        self.stopped.remove(service);
-        self.unclear.remove(service);
+    /// Those, each with whether a controller is restarting it.
+    async fn being_restarted(&self, which: &[String]) -> BTreeMap<String, bool> {
+        let mut found = BTreeMap::new();
+        for service in which {
+            let id = self.world.container(service).await.id;
+            found.insert(service.clone(), self.is_being_restarted(&id));
+        }
+        found
     }
 
     /// True if a controller has asked for a stop of this container, and has not started it since.
