@@ -39,6 +39,9 @@ bench: setup build ## Figures of docs/benchmarks.md
 fuzz: ## One parser under libFuzzer, TIME seconds (300): TARGET=name, or nothing for the list
 	@.ci/fuzz "$(TARGET)" "$(or $(TIME),300)"
 
+mutants: ## Take guards away, one at a time: the simulation must notice (about 3 minutes each)
+	@e2e/mutants/run
+
 install: build ## Into ~/.local/bin, and as docker-locket into the docker CLI's plugin folder
 	@.ci/install "$(BIN)" "$(BIN_DIR)/locket" "$(PLUGIN_DIR)/docker-locket"
 
@@ -92,4 +95,4 @@ doc: ## Doctests
 e2e-run:
 	@$(WITH_ENV) LOCKET_BIN="$(abspath $(BIN))" e2e/run $(ONLY)
 
-.PHONY: help demo test check e2e bench fuzz install uninstall image clean setup build fmt clippy deny advisories unit quick-unit doc e2e-run
+.PHONY: help demo test check e2e bench fuzz mutants install uninstall image clean setup build fmt clippy deny advisories unit quick-unit doc e2e-run
