@@ -83,8 +83,8 @@ deny: ## Licences, bans and sources of the dependencies
 advisories: ## Known vulnerabilities in the dependencies (fetches the database)
 	@cargo deny check advisories
 
-unit: ## Tests of every room, and SCHEDULES (1000) of the simulation
-	@$(WITH_ENV) export LOCKET_SCHEDULES=$(or $(SCHEDULES),1000); $(if $(NEXTEST),cargo nextest run --locked --workspace -E 'not ($(SCENARIOS))',cargo test --locked --workspace --exclude locket-e2e && cargo test --locked -p locket-e2e --lib --bins --test arrows --test fake --test fire)
+unit: ## Tests of every room; SCHEDULES=10000 for more of the simulation
+	@$(WITH_ENV) $(if $(SCHEDULES),export LOCKET_SCHEDULES=$(SCHEDULES);) $(if $(NEXTEST),cargo nextest run --locked --workspace -E 'not ($(SCENARIOS))',cargo test --locked --workspace --exclude locket-e2e && cargo test --locked -p locket-e2e --lib --bins --test arrows --test fake --test fire)
 
 quick-unit:
 	@$(WITH_ENV) $(if $(NEXTEST),cargo nextest run --locked --workspace -E 'not ($(SCENARIOS) | $(SERVERS) | binary(fire))',cargo test --locked --workspace --lib --bins && cargo test --locked -p locket-e2e --test fake)

@@ -73,7 +73,7 @@ pub struct Order<'a> {
     pub logs: &'a BTreeMap<ServiceName, Vec<Entry>>,
     /// Largest value, bytes.
     pub limit: u64,
-    /// Time, for the next question to a backend.
+    /// When the pass began: who wants to be left alone at that time is.
     pub now: Instant,
 }
 

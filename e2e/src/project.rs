@@ -251,6 +251,14 @@ impl Project {
             .fold(run, |run, (name, value)| run.env(name, value))
     }
 
+    /// A shell's script as root in a container of its own, which has a service's volume at `/v` for writing.
+    pub fn in_volume(&self, service: &str, script: &str) -> Run {
+        let volume = format!("{}_locket-{service}:/v", self.name);
+        let run = ["run", "--rm", "--network", "none", "-v", &volume];
+        let program = ["locket-test/busybox", "sh", "-c", script];
+        self.docker(&[&run[..], &program].concat())
+    }
+
     /// Any other program in the project's folder.
     pub fn program(&self, program: &str, args: &[&str]) -> Run {
         Run::new(program, &self.transcript)

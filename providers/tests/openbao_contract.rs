@@ -286,12 +286,12 @@ async fn a_token_is_renewed_also_after_its_server_was_not_well() {
     bao.fake.world().about_tokens = Some((503, 3));
     assert_eq!(read().await.unwrap_err().kind, ErrorKind::Unavailable);
     tokio::time::sleep(Duration::from_millis(250)).await;
-    bao.fake.world().about_tokens = Some((200, 1));
+    bao.fake.world().about_tokens = Some((200, 3));
     read().await.unwrap();
     assert_eq!(renewals(), 0);
     // Not well when it is to be renewed: the token serves as long as it lives.
-    bao.fake.world().about_tokens = Some((503, 1));
-    tokio::time::sleep(Duration::from_millis(700)).await;
+    bao.fake.world().about_tokens = Some((503, 3));
+    tokio::time::sleep(Duration::from_millis(2100)).await;
     read().await.unwrap();
     assert_eq!(renewals(), 1);
     read().await.unwrap();

@@ -249,9 +249,7 @@ fn without(text: &str, project: &str) -> Result<Option<String>> {
             .hint("`docker locket trust --list` shows it")
     };
     let document = yaml::document(text).map_err(|_| broken())?;
-    let Some(Value::List(all)) = document.get("grants").map(|it| &it.value) else {
-        return Ok(None);
-    };
+    let all = entries(&document);
     let line_of = |at: usize| text[..at].rfind('\n').map_or(0, |it| it + 1);
     // An entry is the lines from its own first to the next one's; the last one ends where a top-level key begins.
     let starts: Vec<usize> = all.iter().map(|it| line_of(it.used.start)).collect();
@@ -266,8 +264,11 @@ fn without(text: &str, project: &str) -> Result<Option<String>> {
     });
     let ends = starts.iter().skip(1).copied().chain([end]);
     let is_of = |it: &Node| it.get("project").and_then(Node::as_str) == Some(project);
+    let others: Vec<&Node> = all.iter().filter(|it| !is_of(it)).collect();
+    if others.len() == all.len() {
+        return Ok(None);
+    }
     let mut less = text.to_owned();
-    let mut left = all.len();
     for ((entry, start), end) in all
         .iter()
         .zip(&starts)
@@ -278,10 +279,9 @@ fn without(text: &str, project: &str) -> Result<Option<String>> {
     {
         if is_of(entry) && *start < end {
             less.replace_range(*start..end, "");
-            left -= 1;
         }
     }
-    if left == 0 {
+    if others.is_empty() {
         less = less
             .lines()
             .filter(|it| it.trim_end() != "grants:")
@@ -290,19 +290,23 @@ fn without(text: &str, project: &str) -> Result<Option<String>> {
     }
     // Lines are what was taken out. Where somebody has several entries on one, that is not what was meant.
     let whose = |it: &Node| it.get("project").and_then(Node::as_str).map(str::to_owned);
-    let others: Vec<_> = all.iter().filter(|it| !is_of(it)).map(whose).collect();
     let document = yaml::document(&less).map_err(|_| broken())?;
-    let stay: Vec<_> = match document.get("grants").map(|it| &it.value) {
-        Some(Value::List(all)) => all.iter().map(whose).collect(),
-        _ => Vec::new(),
-    };
-    if stay != others {
+    let stay = entries(&document).iter().map(whose);
+    if !stay.eq(others.into_iter().map(whose)) {
         return Err(CommandError::user(format!(
             "the grants of {project} cannot be told from others by their lines in grants.yaml"
         ))
         .hint("`docker locket trust --list` shows it; write each grant on a line of its own"));
     }
-    Ok((others.len() < all.len()).then_some(less))
+    Ok(Some(less))
+}
+
+/// The entries of `grants`.
+fn entries(document: &Node) -> &[Node] {
+    match document.get("grants").map(|it| &it.value) {
+        Some(Value::List(all)) => all,
+        _ => &[],
+    }
 }
 
 /// Sources of files that are asked for and have no directory: a grant for them gives nothing.
@@ -452,22 +456,24 @@ services:
 
     #[test]
     fn what_cannot_be_taken_back_by_its_lines_is_no_success() {
-        for text in [
-            "grants: [{ project: shop, sources: [a] }, { project: bank, sources: [b] }]\n",
-            "grants:\n- { project: bank, sources: [b] }\n- project: shop\n  sources: [a]\n",
-        ] {
-            for project in ["shop", "bank"] {
-                match without(text, project) {
-                    Ok(less) => {
-                        let less = HostConfig::parse("grants.yaml", &less.unwrap()).unwrap();
-                        let [left] = &less.grants[..] else {
-                            panic!("{project}: {less:?}")
-                        };
-                        assert_ne!(left.project, Some(project.into()));
-                    }
-                    Err(e) => assert!(text.contains('['), "{project}: {e:?}"),
-                }
-            }
+        let on_one_line =
+            "grants: [{ project: shop, sources: [a] }, { project: bank, sources: [b] }]\n";
+        for project in ["shop", "bank"] {
+            let e = without(on_one_line, project).unwrap_err();
+            assert!(
+                format!("{e:?}").contains("cannot be told from others"),
+                "{e:?}"
+            );
+        }
+        let on_its_own =
+            "grants:\n- { project: bank, sources: [b] }\n- project: shop\n  sources: [a]\n";
+        for (project, left) in [("shop", "bank"), ("bank", "shop")] {
+            let less = without(on_its_own, project).unwrap().unwrap();
+            let less = HostConfig::parse("grants.yaml", &less).unwrap();
+            let left = Some(left.into());
+            assert!(less.grants.iter().map(|it| &it.project).eq([&left]));
+        }
+        for text in [on_one_line, on_its_own] {
             assert_eq!(without(text, "other").unwrap(), None);
         }
     }

@@ -418,13 +418,7 @@ fn put_back(
     }
     let cause = Cause::new(Reason::BadValue, intent.cause.clone());
     // What a user wants to have tried again meanwhile is not put back: it would be published again, and put back again.
-    let is_rejected = |it| {
-        pass.memory
-            .services
-            .get(service)
-            .is_some_and(|m| m.is_rejected(it))
-    };
-    if Some(current.fingerprint) == intent.to && is_rejected(current.fingerprint) {
+    if Some(current.fingerprint) == intent.to && pass.is_rejected(service, current.fingerprint) {
         let older = accepted.and_then(|a| seen.log.iter().rev().find(|p| p.fingerprint == a));
         let Some(older) = older else {
             return pass.set_intent(&container.id, None);

@@ -276,7 +276,7 @@ impl Anchor {
     }
 }
 
-/// Digits of the number of an anchor, at most: nobody lives to see more.
+/// Digits of the number of an anchor, at most: so the next number is one, too.
 const DIGITS: usize = 12;
 /// Names that are tried where somebody else has the first ones.
 const TRIES: u64 = 100;

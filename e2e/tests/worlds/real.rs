@@ -152,14 +152,8 @@ impl World for RealWorld {
     }
 
     fn spoil(&self, service: &str, file: &str, text: &str) {
-        let it = self.only(service).unwrap();
-        let mounts = it.inspect["Mounts"].as_array().unwrap();
-        let mount = mounts.iter().find(|m| m["Destination"] == "/run/secrets");
-        let mount = format!("{}:/v", mount.unwrap()["Name"].as_str().unwrap());
         let script = format!("printf %s {text} >\"$(readlink -f /v/{file})\"");
-        let run = ["run", "--rm", "--network", "none", "-v", &mount];
-        let program = ["locket-test/busybox", "sh", "-c", &script];
-        self.project.docker(&[&run[..], &program].concat()).ok();
+        self.project.in_volume(service, &script).ok();
     }
 
     fn anchors(&self) -> Vec<String> {
