@@ -302,8 +302,9 @@ fn drop_idle_intents(
     due: &[(&ObservedContainer, Restart)],
 ) {
     for container in pass.running(service).collect::<Vec<_>>() {
-        let idle =
-            container.operation.is_none() && !due.iter().any(|(it, _)| it.id == container.id);
+        let idle = container.operation.is_none()
+            && !pass.stops(&container.id)
+            && !due.iter().any(|(it, _)| it.id == container.id);
         if idle
             && pass
                 .memory

@@ -373,7 +373,12 @@ fn blame(
     why: &str,
 ) -> String {
     let (name, has_older) = (&container.name, has_older(pass, service, intent));
+    // What is replaced already is not put back, and nothing would ever lift its rejection.
+    let current = pass.current(service).map(|p| p.fingerprint);
+    let comes = pass.publishing.get(service).copied().or(current);
+    let is_replaced = !intent.rollback && comes != intent.to;
     let message = match (has_older, intent.rollback) {
+        _ if is_replaced => format!("{name} {why} with content that has been replaced since"),
         (true, _) => {
             format!("{name} {why} with the new content; the last good content was put back")
         }
@@ -394,7 +399,7 @@ fn blame(
         memory.failure = Some(Failure {
             fingerprint: rejected.unwrap_or(fingerprint),
             message: message.clone(),
-            rejected: has_older || rejected.is_some(),
+            rejected: has_older && !is_replaced || rejected.is_some(),
             at: now,
         });
     }

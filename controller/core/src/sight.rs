@@ -230,6 +230,8 @@ fn print_of(pass: &Pass, service: &ServiceName, container: &ObservedContainer) -
     let seen = pass.memory.containers.get(&container.id)?.seen.as_ref()?;
     let own = match pass.starts.get(&container.id)? {
         Start::Known(own) => Some(pass.effective(service, own.fingerprint)),
+        // It has not read anything yet: what it will read is no change.
+        Start::Waiting if pass.wanted(service).is_some() => return None,
         Start::Waiting => None,
         Start::Ask(_) | Start::Unknown => return None,
     };

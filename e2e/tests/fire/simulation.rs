@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use locket_controller::fake::{Another, Runs, World};
-use locket_engine::fake::{App, EventFault, Fault};
+use locket_engine::fake::{App, EventFault, Fault, Glance};
 use locket_engine::{Healthcheck, RestartPolicy, Status};
 use tokio::time::{Instant, sleep};
 
@@ -122,7 +122,7 @@ impl Run {
     }
 
     fn note(&self, what: String) {
-        self.trace.lock().unwrap().push(what);
+        self.world.fake.note(&format!("- {what}"));
     }
 
     /// Gives a secret a new value. The controller is not told.
@@ -143,6 +143,11 @@ impl Run {
 
     fn may_start(&mut self, times: u32) {
         self.most.values_mut().for_each(|most| *most += times);
+    }
+
+    fn glance(&self, service: &str) -> Glance {
+        let name = format!("shop-{service}-1");
+        self.world.fake.glance(&name).unwrap()
     }
 
     fn some_service(&mut self) -> String {
@@ -266,30 +271,31 @@ impl Run {
         match self.rng.u32(..5) {
             0 => {
                 self.note("docker compose up -d".to_owned());
-                let all = self.being_restarted(&self.services).await;
                 // It may say no, while its controller cannot do its part; then it has started nothing that was not there.
                 if self.world.up().await.is_ok() {
-                    self.are_wanted(&all);
+                    self.are_wanted(None);
                 }
                 self.may_start(1);
             }
             1 => {
                 self.note("docker compose restart".to_owned());
-                let all = self.being_restarted(&self.services).await;
                 self.world.restart(None).await;
-                self.are_wanted(&all);
+                self.are_wanted(None);
                 self.may_start(1);
             }
             2 => {
                 self.note(format!("docker restart {service}"));
-                let it = self.being_restarted(std::slice::from_ref(&service)).await;
                 self.world.restart(Some(&service)).await;
-                self.are_wanted(&it);
+                self.are_wanted(Some(&service));
                 self.may_start(1);
             }
             3 => {
                 self.note(format!("docker stop {service}"));
-                let id = self.world.container(&service).await.id;
+                let it = self.glance(&service);
+                let id = it.id;
+                // Of one that does not run the engine tells nobody.
+                let nothing_to_stop =
+                    it.status != Status::Running && !self.stopped.contains(&service);
                 // Whoever is not heard cannot be heeded.
                 self.world.fake.faults().clear_events();
                 let before = self.world.fake.requests().len();
@@ -299,41 +305,26 @@ impl Run {
                 let stop = format!("POST /containers/{id}/stop?t=");
                 let since = self.world.fake.requests().split_off(before);
                 let others = others || since.iter().any(|it| it.starts_with(&stop));
-                match others || self.world.fake.now() < self.latest {
+                match others || nothing_to_stop || self.world.fake.now() < self.latest {
                     true => self.unclear.insert(service),
                     false => self.stopped.insert(service),
                 };
             }
             _ => {
                 self.note(format!("docker start {service}"));
-                let id = self.world.container(&service).await.id;
-                let it = self.being_restarted(std::slice::from_ref(&service)).await;
+                let id = self.glance(&service).id;
                 self.world.engine.start(&id).await.unwrap();
-                self.are_wanted(&it);
+                self.are_wanted(Some(&service));
                 self.may_start(1);
             }
         }
     }
 
-    /// Somebody wants these to run. A stop of a controller's that is on its way meets what runs then, and is taken for somebody's.
-    fn are_wanted(&mut self, which: &BTreeMap<String, bool>) {
-        for (service, is_being_restarted) in which {
-            self.stopped.remove(service);
-            match is_being_restarted {
-                true => self.unclear.insert(service.clone()),
-                false => self.unclear.remove(service),
-            };
-        }
-    }
-
-    /// Those, each with whether a controller is restarting it.
-    async fn being_restarted(&self, which: &[String]) -> BTreeMap<String, bool> {
-        let mut found = BTreeMap::new();
-        for service in which {
-            let id = self.world.container(service).await.id;
-            found.insert(service.clone(), self.is_being_restarted(&id));
-        }
-        found
+    /// Somebody wants this one to run, or all.
+    fn are_wanted(&mut self, which: Option<&String>) {
+        let others = |it: &String| which.is_some_and(|which| which != it);
+        self.stopped.retain(others);
+        self.unclear.retain(others);
     }
 
     /// True if a controller has asked for a stop of this container, and has not started it since.
@@ -352,10 +343,10 @@ impl Run {
     }
 
     /// What must hold at any time.
-    async fn look(&self) {
+    fn look(&self) {
         for service in &self.services {
-            let it = self.world.container(service).await;
-            let runs = matches!(it.state.status, Status::Running | Status::Restarting);
+            let it = self.glance(service);
+            let runs = matches!(it.status, Status::Running | Status::Restarting);
             assert!(
                 !(runs && self.stopped.contains(service)),
                 "{service} runs, and a user has stopped it"
@@ -396,40 +387,45 @@ impl Run {
     async fn heal(&mut self) {
         self.another = None;
         self.world.fake.faults().clear();
-        let value = self.set("key", false);
+        self.set("key", false);
         self.note("everything works again".to_owned());
         // The longest of all waits is that for a retry.
         let deadline = Instant::now() + Duration::from_secs(1200);
         loop {
             sleep(Duration::from_secs(10)).await;
-            match self.missing(&value).await {
+            match self.missing().await {
                 None => break,
                 Some(what) => assert!(Instant::now() < deadline, "{what}"),
             }
         }
         sleep(Duration::from_secs(20)).await;
-        self.look().await;
-        if let Some(what) = self.missing(&value).await {
+        self.look();
+        if let Some(what) = self.missing().await {
             panic!("it does not stay so: {what}");
         }
     }
 
+    /// True if nobody can tell whether this is down for a user's stop or a controller's.
+    fn is_unclear(&self, service: &str) -> bool {
+        self.unclear.contains(service) || self.glance(service).stopped_late
+    }
+
     /// What is not as it should be in the end.
-    async fn missing(&self, value: &str) -> Option<String> {
+    async fn missing(&self) -> Option<String> {
         for service in &self.services {
             if self.stopped.contains(service) {
                 continue;
             }
-            let it = self.world.container(service).await;
-            if it.state.status != Status::Running {
-                if self.unclear.contains(service) {
+            let it = self.glance(service);
+            if it.status != Status::Running {
+                if self.is_unclear(service) {
                     continue;
                 }
                 let acts = self.world.explain(service).await.unwrap().history;
                 // Whose stop it was is told by the engine's answer, or else by the clock. With neither it counts as a user's.
                 let left = acts.iter().find(|act| act.container.is_some());
                 if self.offset != 0 && left.is_some_and(|act| act.action == "left alone") {
-                    return None;
+                    continue;
                 }
                 let acts: Vec<String> = acts.iter().map(|act| format!("{act:?}")).collect();
                 return Some(format!(
@@ -438,23 +434,53 @@ impl Run {
                 ));
             }
             // Nobody gets ahead of a database that cannot be told.
-            let waits =
-                self.has_hook && (self.stopped.contains("db") || self.unclear.contains("db"));
+            let waits = self.has_hook && (self.stopped.contains("db") || self.is_unclear("db"));
+            if waits {
+                continue;
+            }
             let volume = format!("shop_locket-{service}");
             let volume = self.world.fake.volume_dir(&volume).unwrap();
-            if !waits
-                && let Ok(text) = std::fs::read_to_string(volume.join("key"))
-                && text != value
-            {
-                return Some(format!("{service} has {text}"));
+            let view = self.world.view(service);
+            for (secret, values) in &self.values {
+                let wanted = values.last().unwrap();
+                let Ok(text) = std::fs::read_to_string(volume.join(secret)) else {
+                    continue;
+                };
+                // What is rejected is followed by something else in the end, or stays away.
+                if wanted.starts_with("bad") {
+                    continue;
+                }
+                if text != *wanted {
+                    return Some(format!("{service} has {text} in its volume"));
+                }
+                // A hook tells `db` without a restart.
+                let is_told = self.has_hook && service == "db";
+                let file = format!("/run/secrets/{secret}");
+                if !is_told && view.files.get(&file).map(Vec::as_slice) != Some(wanted.as_bytes()) {
+                    return Some(format!("{service} does not run with {wanted}"));
+                }
             }
         }
         let others = self.values["other"].last().unwrap().starts_with("bad");
-        let is_over = !self.stopped.is_empty()
-            || !self.unclear.is_empty()
-            || others
-            || self.world.is_ready().await;
-        (!is_over).then_some("not ready".to_owned())
+        let mut is_over = !self.stopped.is_empty() || others;
+        for service in &self.services {
+            is_over |= self.is_unclear(service);
+        }
+        let is_over = is_over || self.world.is_ready().await;
+        if is_over {
+            return None;
+        }
+        let status = self.world.status().await?;
+        Some(format!("not ready: {status:#?}"))
+    }
+}
+
+/// What has led to a failure is told.
+impl Drop for Run {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            *self.trace.lock().unwrap() = self.world.fake.journal();
+        }
     }
 }
 
@@ -463,7 +489,7 @@ async fn schedule(seed: u64, trace: Arc<Mutex<Vec<String>>>) {
     let steps = run.rng.usize(3..12);
     for _ in 0..steps {
         run.step().await;
-        run.look().await;
+        run.look();
     }
     run.heal().await;
 }

@@ -479,6 +479,51 @@ fn what_a_user_tries_again_while_it_is_put_back_is_tried_once_more_and_not_for_e
 }
 
 #[test]
+fn what_a_user_tries_again_before_it_is_put_back_does_not_stay_down() {
+    let mut w = World::new();
+    w.service("api", Auto, &["a"]).healthcheck("api").settled();
+    w.bad.insert((name("api"), 2));
+    w.set("a", 2).story_for(secs(30));
+    w.pass_time(secs(60));
+    // It has failed, and nothing is put back: the engine refuses. Then somebody asks for one more try.
+    let planned = w.plan();
+    w.memory = planned.memory;
+    w.memory.retry(&name("api"));
+    w.settle();
+    assert_eq!(w.current("api"), 1);
+    assert_eq!(w.container("api-1").state, ContainerState::Running);
+}
+
+#[test]
+fn a_value_that_failed_just_as_the_next_one_came_is_not_held_against_it() {
+    let mut w = World::new();
+    w.service("db", Auto, &["a"])
+        .service("api", Auto, &["a"])
+        .depends("api", "db", true)
+        .healthcheck("db")
+        .settled();
+    w.bad.insert((name("db"), 2));
+    w.set("a", 2).story_for(secs(30));
+    // Nobody has looked for a while: that db has failed and that there is a new value is seen at once.
+    w.pass_time(secs(60));
+    w.set("a", 3).settle();
+    assert_eq!((w.current("db"), w.current("api")), (3, 3));
+    assert_eq!(
+        w.log,
+        [
+            "stop db-1",
+            "start db-1",
+            "stop db-1",
+            "start db-1",
+            "stop api-1",
+            "start api-1"
+        ]
+    );
+    let conditions = w.conditions("db") + &w.conditions("api");
+    assert!(!conditions.contains("RolledBack"), "{conditions}");
+}
+
+#[test]
 fn the_first_check_of_a_slow_healthcheck_is_waited_for() {
     let mut w = World::new();
     w.service("api", Auto, &["a"]).healthcheck("api").settled();
@@ -777,6 +822,26 @@ fn a_restart_reaches_those_who_asked_for_it() {
         12.8 start web-1, db was restarted with new content [RestartUnderWay]
     "#]],
     );
+}
+
+#[test]
+fn after_a_reboot_a_first_delivery_restarts_no_dependants() {
+    let mut w = World::new();
+    w.service("db", Auto, &["a"]).plain("web").plain("vpn");
+    w.depends("web", "db", true).settled();
+    w.model("vpn").joins.push(name("db"));
+    w.reboot();
+    w.settle();
+    assert!(w.log.is_empty(), "{:?}", w.log);
+    // It still counts from then on.
+    w.set("a", 2).settle();
+    let restarts =
+        ["db-1", "vpn-1", "web-1"].map(|it| [format!("stop {it}"), format!("start {it}")]);
+    let mut log = w.log.clone();
+    log.sort();
+    let mut all = restarts.concat();
+    all.sort();
+    assert_eq!(log, all);
 }
 
 #[test]

@@ -41,7 +41,7 @@ pub use exec::{ExecCall, ExecHandler};
 pub use faults::{EventFault, Fault, Faults};
 
 use crate::connect::{Connector, Endpoint, Io};
-use crate::containers::Healthcheck;
+use crate::containers::{Healthcheck, Status};
 use crate::{Engine, Result};
 use world::World;
 
@@ -64,6 +64,17 @@ pub(crate) struct Shared {
     connections: Mutex<Vec<AbortHandle>>,
     requests: Mutex<Vec<String>>,
     calls: AtomicUsize,
+}
+
+/// What [`Fake::glance`] finds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Glance {
+    /// Its id.
+    pub id: String,
+    /// Its state.
+    pub status: Status,
+    /// What has stopped it was a delayed request, meant for an earlier run. Nobody can tell that from a user's stop.
+    pub stopped_late: bool,
 }
 
 /// An image of the fake engine. `Default` is one without any settings.
@@ -262,9 +273,26 @@ impl Fake {
         lock(&self.shared.requests).clone()
     }
 
-    /// Forgets them, so that a long run does not end in a long list.
+    /// What was asked that changes something, and what happened, in their order: seconds since the engine's first start, and
+    /// the request or `> TYPE ACTION NAME`.
+    pub fn journal(&self) -> Vec<String> {
+        self.shared.world().journal.clone()
+    }
+
+    /// A container as the engine knows it, without a request.
+    pub fn glance(&self, container: &str) -> Option<Glance> {
+        self.shared.world().glance(container)
+    }
+
+    /// Writes into the journal what a test does.
+    pub fn note(&self, what: &str) {
+        self.shared.world().note(what);
+    }
+
+    /// Forgets both, so that a long run does not end in a long list.
     pub fn forget_requests(&self) {
         *lock(&self.shared.requests) = Vec::new();
+        self.shared.world().journal = Vec::new();
     }
 
     /// How many requests there were, of all clients that faults can meet.

@@ -52,6 +52,9 @@ pub(crate) async fn serve(
     let path = path.to_owned();
     let subject = format!("{} /{path}", request.method());
     lock(&shared.requests).push(subject.clone());
+    if request.method() != Method::GET {
+        shared.world().note(&subject);
+    }
     let fault = match spared {
         true => None,
         false => {
@@ -64,7 +67,13 @@ pub(crate) async fn serve(
         Some(Fault::Status(status)) => {
             return Ok(Refusal(status, "injected".to_owned()).into());
         }
-        Some(Fault::Delay(pause)) => tokio::time::sleep(pause).await,
+        Some(Fault::Delay(pause)) => {
+            let run = shared.world().run_to_stop(&subject);
+            tokio::time::sleep(pause).await;
+            if let Some((id, run)) = run {
+                shared.world().note_late_stop(&id, run);
+            }
+        }
         Some(Fault::LoseAnswer | Fault::HalfBody) | None => {}
     }
     let answer = route(&shared, &path, request)

@@ -17,7 +17,7 @@ use super::exec::Exec;
 use super::faults::EventFault;
 use super::volumes::Volume;
 use super::wire::Refusal;
-use super::{FakeImage, Shared};
+use super::{FakeImage, Glance, Shared};
 use crate::containers::{Health, Healthcheck, Status};
 use crate::time::{Time, format_rfc3339};
 
@@ -38,6 +38,7 @@ pub(crate) struct World {
     pub(crate) programs: BTreeMap<String, Program>,
     pub(crate) execs: HashMap<String, Exec>,
     events: VecDeque<Value>,
+    pub(crate) journal: Vec<String>,
     listeners: Vec<mpsc::UnboundedSender<Value>>,
     ids: u64,
 }
@@ -73,6 +74,8 @@ pub(crate) struct Container {
     pid: u64,
     /// Somebody asked for its end: `unless-stopped` heeds it after a restart of the engine.
     stopped_by_hand: bool,
+    /// By a request that was made in an earlier run.
+    stopped_late: bool,
     /// Its restart policy sits out the next exit.
     ends_for_good: bool,
     incarnation: u64,
@@ -136,6 +139,7 @@ impl World {
             programs: BTreeMap::new(),
             execs: HashMap::new(),
             events: VecDeque::new(),
+            journal: Vec::new(),
             listeners: Vec::new(),
             ids: 0,
         }
@@ -265,6 +269,7 @@ impl World {
             restarts: 0,
             pid: 0,
             stopped_by_hand: false,
+            stopped_late: false,
             ends_for_good: false,
             incarnation: 0,
             signals: mpsc::unbounded_channel().0,
@@ -359,6 +364,7 @@ impl World {
         };
         container.pid = pid;
         container.stopped_by_hand = false;
+        container.stopped_late = false;
         container.ends_for_good = false;
         container.signals = sender;
         container.view.starts += 1;
@@ -465,6 +471,29 @@ impl World {
         self.containers
             .get(id)
             .is_some_and(|c| c.status == Status::Restarting)
+    }
+
+    /// The container and its run that a request wants to stop.
+    pub(crate) fn run_to_stop(&self, request: &str) -> Option<(String, u64)> {
+        let rest = request.strip_prefix("POST /containers/")?;
+        let (id, _) = rest.split_once("/stop")?;
+        Some((id.to_owned(), self.containers.get(id)?.incarnation))
+    }
+
+    /// Such a request gets through only now.
+    pub(crate) fn note_late_stop(&mut self, id: &str, run: u64) {
+        if let Some(container) = self.containers.get_mut(id) {
+            container.stopped_late |= container.runs() && container.incarnation != run;
+        }
+    }
+
+    pub(crate) fn glance(&mut self, key: &str) -> Option<Glance> {
+        let container = self.named(key).ok()?;
+        Some(Glance {
+            id: container.id.clone(),
+            status: container.status,
+            stopped_late: container.stopped_late,
+        })
     }
 
     /// What a stop needs: a watch on the end, the signal, the grace period. `None`: it is stopped.
@@ -635,12 +664,19 @@ impl World {
             "time": now / 1_000_000_000,
             "timeNano": now,
         });
+        self.note(&format!("> {}", event_subject(&event)));
         self.events.push_back(event.clone());
         if self.events.len() > REMEMBERED {
             self.events.pop_front();
         }
         self.listeners
             .retain(|listener| listener.send(event.clone()).is_ok());
+    }
+
+    /// Writes down what happens.
+    pub(crate) fn note(&mut self, what: &str) {
+        let at = self.clock.made.elapsed().as_secs_f64();
+        self.journal.push(format!("{at:9.3} {what}"));
     }
 
     /// What was remembered since then, and what comes.
