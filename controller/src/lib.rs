@@ -38,4 +38,7 @@ pub use host::Host;
 pub use resolve::chain;
 
 #[cfg(test)]
+#[path = "../fuzz/mod.rs"]
+mod fuzz;
+#[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@
 
 mod guard;
 mod serve;
-mod signature;
+pub(crate) mod signature;
 mod site;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use locket_crds::item::{Content, Item, Target};
 use locket_crds::reference::SecretRef;
 use locket_crds::spec::{FileMode, Origin};
-use locket_crds::template::Template;
+use locket_crds::template::{Part, Template};
 use locket_provider::SecretValue;
 
 use crate::{FILE_LIMIT, Key, RenderError, RenderOptions, render};
@@ -18,6 +18,10 @@ const CANARY: &str = "hunter2";
 /// A value through filters, as a file.
 fn through(filters: &str, value: &[u8]) -> Option<Result<Vec<u8>, Vec<RenderError>>> {
     let template = Template::parse(&format!("{{{{ local:x{filters} }}}}")).ok()?;
+    // Filters that end the expression, so that the rest is text.
+    let [Part::Expr(_)] = template.parts() else {
+        return None;
+    };
     let item = Item {
         target: Target::File {
             path: "a".into(),

@@ -26,7 +26,7 @@ pub(super) fn quoted(name: &str) -> String {
 pub(super) fn reference(text: &str) -> Result<SecretRef, ReferenceError> {
     if text.len() > MAX_LENGTH {
         return Err(fail(
-            MAX_LENGTH,
+            text.floor_char_boundary(MAX_LENGTH),
             format!("the reference has more than {MAX_LENGTH} bytes"),
         ));
     }

@@ -159,6 +159,11 @@ fn what_is_not_a_reference_says_why_and_where() {
             .parse::<SecretRef>()
             .is_err()
     );
+    // The place of an error is never inside a character.
+    let long = format!("local:a{}", "é".repeat(MAX_LENGTH));
+    let error = long.parse::<SecretRef>().unwrap_err();
+    assert_eq!(error.at, MAX_LENGTH - 1);
+    assert!(long.is_char_boundary(error.at));
 }
 
 #[test]

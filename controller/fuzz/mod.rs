@@ -1,0 +1,3 @@
+//! What senders of hooks write.
+
+mod signature;
