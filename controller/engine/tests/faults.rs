@@ -448,7 +448,7 @@ async fn the_wall_clock_steps_and_incarnations_stay_apart() {
 #[tokio::test(start_paused = true)]
 async fn execs_end_with_their_container_and_with_the_engine() {
     let (fake, engine) = engine_with(App::default()).await;
-    fake.on_exec(Arc::new(|mut call| {
+    fake.on_exec(Arc::new(|_, mut call| {
         async move {
             let mut chunk = [0; 64];
             while let Ok(n @ 1..) = call.stream.read(&mut chunk).await {
@@ -493,7 +493,7 @@ async fn execs_end_with_their_container_and_with_the_engine() {
 #[tokio::test(start_paused = true)]
 async fn a_program_that_talks_for_ever_is_cut_off() {
     let (fake, engine) = engine_with(App::default()).await;
-    fake.on_exec(Arc::new(|mut call| {
+    fake.on_exec(Arc::new(|_, mut call| {
         async move {
             while call.stream.write_all(&[b'x'; 4096]).await.is_ok() {}
             0
@@ -512,7 +512,7 @@ async fn a_program_that_talks_for_ever_is_cut_off() {
         .unwrap_err();
     assert_eq!(error.kind, Kind::TooLarge);
 
-    fake.on_exec(Arc::new(|_| std::future::pending().boxed()));
+    fake.on_exec(Arc::new(|_, _| std::future::pending().boxed()));
     let error = engine
         .exec_output(&id, &exec, 10_000, minute)
         .await

@@ -84,10 +84,7 @@ impl World {
     /// `docker compose config` would print it.
     pub async fn alone(project: &str, text: &str) -> Self {
         let fake = Fake::new();
-        let handler = fake.clone();
-        fake.on_exec(Arc::new(move |call| {
-            programs::exec(handler.clone(), call).boxed()
-        }));
+        fake.on_exec(Arc::new(|fake, call| programs::exec(fake, call).boxed()));
         let engine = fake.spared().connect().await.unwrap();
         let world = Self {
             fake,

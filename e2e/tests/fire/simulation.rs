@@ -6,6 +6,7 @@
 //! runs it again. `LOCKET_SCHEDULES` is their number, 1,000 if nothing is said.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -478,13 +479,14 @@ impl Run {
 /// What has led to a failure is told.
 impl Drop for Run {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if std::thread::panicking() || std::env::var_os("LOCKET_TEST_LOG").is_some() {
             *self.trace.lock().unwrap() = self.world.fake.journal();
         }
     }
 }
 
-async fn schedule(seed: u64, trace: Arc<Mutex<Vec<String>>>) {
+/// A directory of the engine that it ran on.
+async fn schedule(seed: u64, trace: Arc<Mutex<Vec<String>>>) -> PathBuf {
     let mut run = Run::new(seed, trace).await;
     let steps = run.rng.usize(3..12);
     for _ in 0..steps {
@@ -492,6 +494,7 @@ async fn schedule(seed: u64, trace: Arc<Mutex<Vec<String>>>) {
         run.look();
     }
     run.heal().await;
+    run.world.fake.volume_dir("shop_locket").unwrap()
 }
 
 fn one(seed: u64) {
@@ -513,12 +516,16 @@ fn one(seed: u64) {
                 .build()
                 .unwrap();
             // Debug builds make large futures.
-            runtime.block_on(Box::pin(schedule(seed, trace)));
+            let directory = runtime.block_on(Box::pin(schedule(seed, trace)));
+            drop(runtime);
+            assert!(!directory.exists(), "something holds the engine");
         }
     });
+    let trace = trace.lock().unwrap().join("\n  ");
     if told.is_err() {
-        let trace = trace.lock().unwrap().join("\n  ");
         panic!("LOCKET_SEED={seed}\n  {trace}");
+    } else if !trace.is_empty() {
+        println!("{trace}");
     }
 }
 

@@ -11,10 +11,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use super::Shared;
+use super::{Fake, Shared};
 
-/// What a test's execs do: run the program, return its exit code.
-pub type ExecHandler = Arc<dyn Fn(ExecCall) -> BoxFuture<'static, i64> + Send + Sync>;
+/// What a test's execs do: run the program, return its exit code. It gets the engine and must not keep it, which would keep the
+/// engine's directory for ever.
+pub type ExecHandler = Arc<dyn Fn(Fake, ExecCall) -> BoxFuture<'static, i64> + Send + Sync>;
 
 /// A program that is run in a container.
 pub struct ExecCall {
@@ -71,9 +72,13 @@ pub(crate) async fn run(
     pump: JoinHandle<()>,
 ) {
     let handler = super::lock(&shared.exec).clone();
+    let fake = Fake {
+        shared: shared.clone(),
+        spared: false,
+    };
     let program = async move {
         match handler {
-            Some(handler) => handler(call).await,
+            Some(handler) => handler(fake, call).await,
             None => 127,
         }
     };

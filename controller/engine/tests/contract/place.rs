@@ -32,7 +32,7 @@ impl Place {
             },
         );
         fake.set_program(IMAGE, Arc::new(|process| busybox(process).boxed()));
-        fake.on_exec(Arc::new(|call| busybox_exec(call).boxed()));
+        fake.on_exec(Arc::new(|_, call| busybox_exec(call).boxed()));
         Place {
             engine: fake.connect().await.unwrap(),
             prefix: "leng".into(),
