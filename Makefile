@@ -27,6 +27,7 @@ help: ## This menu
 demo: build setup ## Show the main job on a real engine
 	@$(WITH_ENV) LOCKET_BIN="$(abspath $(BIN))" e2e/demo/demo
 
+test: SCHEDULES ?= 10000
 test: fmt clippy deny setup unit doc build e2e-run ## Everything: style, licences, tests of every room, scenarios on a real engine
 
 check: fmt clippy deny quick-unit ## Fast, needs no engine: style, licences, tests of the rooms
