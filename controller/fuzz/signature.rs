@@ -66,7 +66,10 @@ fn verify(bytes: &[u8]) -> bool {
     let Some(mac_of_it) = by(KEY, body, AT) else {
         return false;
     };
-    assert!(has_right, "{headers:?} was accepted, and nobody has signed it");
+    assert!(
+        has_right,
+        "{headers:?} was accepted, and nobody has signed it"
+    );
     assert_eq!(by(KEY, body, AT), Some(mac_of_it));
     assert!(by(b"another-key-of-16-bytes", body, AT).is_none());
     assert!(by(KEY, &[body, b"x"].concat(), AT).is_none());

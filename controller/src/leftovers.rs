@@ -18,7 +18,7 @@ use crate::{Host, observe, owners};
 
 pub use removal::{Error, remove};
 
-/// A younger anchor may be that of an `up` whose containers are still to come.
+/// A younger anchor or volume may be that of an `up` whose containers are still to come.
 const YOUNG: Duration = Duration::from_secs(10);
 
 /// Something of ours that nobody needs any more.
@@ -124,12 +124,12 @@ pub async fn survey(host: &Host) -> Result<Survey, own::Error> {
     anchors(host, &seen, &mut out, &mut going).await?;
     out.leftovers.extend(stores);
     accounts(host, &seen, &mut out, &mut going).await?;
-    for (project, name) in Volumes::orphans(&seen.volumes) {
-        if !seen.lives(&project) {
+    for (project, volume) in Volumes::orphans(&seen.volumes) {
+        if !seen.lives(&project) && !is_young(volume.created_at, seen.now) {
             let why = format!("project {project} is gone, and the volume is empty without it");
             out.leftovers.push(Leftover {
                 object: Object::Volume,
-                name,
+                name: volume.name.clone(),
                 why,
             });
         }
@@ -251,7 +251,11 @@ async fn anchors(
                 idle.push(it);
             }
         }
-        if !idle.is_empty() && !idle.iter().any(|it| is_young(it, seen.now)) {
+        if !idle.is_empty()
+            && !idle
+                .iter()
+                .any(|it| is_young(it.state.started_at, seen.now))
+        {
             let names: Vec<&str> = idle.iter().map(|it| it.name.as_str()).collect();
             out.leftovers.push(Leftover {
                 object: Object::Anchor(project.clone()),
@@ -271,8 +275,8 @@ async fn anchors(
     Ok(())
 }
 
-fn is_young(it: &Container, now: Option<Time>) -> bool {
-    let age = now.and_then(|now| now.checked_sub(it.state.started_at?));
+fn is_young(begun: Option<Time>, now: Option<Time>) -> bool {
+    let age = now.and_then(|now| now.checked_sub(begun?));
     age.is_some_and(|nanos| u128::from(nanos) < YOUNG.as_nanos())
 }
 

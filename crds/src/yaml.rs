@@ -323,7 +323,8 @@ fn error(text: &str, e: &serde_saphyr::Error) -> YamlError {
     let rest = &text[start..];
     if let serde_saphyr::Error::DuplicateMappingKey { key, .. } = e {
         let name = key.as_deref().unwrap_or("the same");
-        let message = format!("the key {name} is there twice");
+        // A key may be a text of many lines.
+        let message = format!("the key {} is there twice", name.escape_debug());
         let end = start
             + if rest.starts_with(name) {
                 name.len()

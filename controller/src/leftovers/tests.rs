@@ -99,16 +99,20 @@ async fn the_anchor_of_a_project_without_containers_is_released_and_its_memory_s
         .await
         .unwrap();
     assert_eq!(left(&host).await, "volume shop_locket-api");
+    let orphan = world.engine.volume("shop_locket-api").await.unwrap();
     remove_all(&host).await;
     assert_eq!(left(&host).await, "");
-    assert!(
-        world
-            .engine
-            .volume("shop_locket-api")
-            .await
-            .unwrap()
-            .is_none()
-    );
+    let none = world.engine.volume("shop_locket-api").await.unwrap();
+    assert!(none.is_none());
+    // `up` makes the volumes first, in any order: this one waits for the others.
+    let it = orphan.unwrap();
+    let made = world
+        .engine
+        .create_volume(&it.name, &it.options, &it.labels);
+    made.await.unwrap();
+    assert_eq!(left(&host).await, "");
+    sleep(YOUNG).await;
+    assert_eq!(left(&host).await, "volume shop_locket-api");
 }
 
 #[tokio::test(start_paused = true)]

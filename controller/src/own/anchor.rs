@@ -166,7 +166,7 @@ impl Volumes {
     }
 
     /// Services' volumes whose project volume is gone: nothing is remembered about them, and without a user they hold nothing.
-    pub(crate) fn orphans(all: &[Volume]) -> Vec<(ProjectName, String)> {
+    pub(crate) fn orphans(all: &[Volume]) -> Vec<(ProjectName, &Volume)> {
         let of = |volume: &Volume| volume.labels.get(COMPOSE_PROJECT).cloned();
         let has_project = |project: &str| {
             let all = all.iter().filter(|it| of(it).as_deref() == Some(project));
@@ -178,7 +178,7 @@ impl Volumes {
             let key = volume.labels.get(COMPOSE_VOLUME);
             let is_service = key.is_some_and(|key| key.starts_with("locket-"));
             if let Some(project) = of(volume).filter(|it| is_service && !has_project(it)) {
-                out.push((project.into(), volume.name.clone()));
+                out.push((project.into(), volume));
             }
         }
         out

@@ -88,6 +88,7 @@ fn errors_say_what_and_where() {
     let bad = [
         "a: [",
         "a: 1\nb:\n  ä: 1\n  ä: 2",
+        "\"a\\nb\": 1\n\"a\\nb\": 2",
         "a: {{ x }} b",
         "a: b: c",
         "- a\nb: c",
@@ -105,6 +106,7 @@ fn errors_say_what_and_where() {
     expect![[r#"
         "a: [": unclosed bracket '[' 3..4 "["
         "a: 1\nb:\n  ä: 1\n  ä: 2": the key ä is there twice 18..20 "ä"
+        "\"a\\nb\": 1\n\"a\\nb\": 2": the key a\nb is there twice 10..10 ""
         "a: {{ x }} b": while parsing a block mapping, did not find expected key 11..12 "b"
         "a: b: c": mapping values are not allowed in this context 4..5 ":"
         "- a\nb: c": while parsing a block collection, did not find expected '-' indicator 4..5 "b"
