@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use locket_core::memory::{Event, EventKind};
 use locket_core::report::{Condition, ConditionKind, ServiceReport};
-use locket_core::{Action, Desired, Later, Rendered, Time};
+use locket_core::{Action, ContainerState, Desired, Later, Rendered, Time};
 use locket_crds::api;
 use locket_crds::id::{ProjectName, ServiceName, SourceName};
 use locket_crds::item::{Content, Item, Target};
@@ -391,6 +391,19 @@ fn dated(all: &[Condition], old: &[api::Condition], now: Time) -> Vec<api::Condi
     all.iter().map(one).collect()
 }
 
+/// The engine's own word.
+fn state(state: ContainerState) -> &'static str {
+    match state {
+        ContainerState::Created => "created",
+        ContainerState::Running => "running",
+        ContainerState::Paused => "paused",
+        ContainerState::Restarting => "restarting",
+        ContainerState::Removing => "removing",
+        ContainerState::Exited => "exited",
+        ContainerState::Dead => "dead",
+    }
+}
+
 fn service(
     name: &ServiceName,
     report: &ServiceReport,
@@ -399,6 +412,7 @@ fn service(
     let container = |c: &locket_core::report::ContainerReport| api::ContainerStatus {
         id: c.id.0.clone(),
         name: c.name.clone(),
+        state: state(c.state).to_owned(),
         started_with: c.started_with,
         outdated: c.outdated.clone(),
         has_volume: c.has_volume,

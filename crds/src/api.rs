@@ -64,6 +64,9 @@ pub struct ContainerStatus {
     pub id: String,
     /// Its name.
     pub name: String,
+    /// Its state in the engine's word: `running`, `exited`, …; empty from a controller that does not say.
+    #[serde(default)]
+    pub state: String,
     /// The generation that it started with; `None`: unknown, or it does not run.
     pub started_with: Option<u64>,
     /// Why it does not run with what it should.

@@ -151,6 +151,7 @@ mod tests {
                 fingerprint: Some(Fingerprint([2; 32])),
                 conditions: Vec::new(),
                 containers: vec![ContainerStatus {
+                    state: "running".into(),
                     id: "1".into(),
                     name: "shop-api-1".into(),
                     started_with: Some(2),

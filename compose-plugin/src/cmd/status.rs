@@ -142,7 +142,7 @@ fn project(it: &ProjectStatus, now: Timestamp) -> String {
         it.project,
         lines(&summary(&it.conditions))
     )];
-    for condition in it.conditions.iter().filter(|c| notable(c)) {
+    for condition in told(&it.conditions) {
         out.push(format!(
             "  {}",
             lines(&said(condition)).replace('\n', "\n  ")
@@ -191,9 +191,16 @@ fn summary(all: &[Condition]) -> String {
     }
 }
 
-/// Conditions that somebody should see: everything that is not well, but not that all of it is not.
-fn notable(c: &Condition) -> bool {
-    c.status != c.kind.good() && c.kind != ConditionKind::Ready
+/// Conditions that somebody should see: everything that is not well. That all of it is not says something only where nothing
+/// else does.
+fn told(all: &[Condition]) -> Vec<&Condition> {
+    let bad = |c: &&Condition| c.status != c.kind.good();
+    let ready = |c: &&Condition| c.kind == ConditionKind::Ready;
+    let others: Vec<_> = all.iter().filter(bad).filter(|c| !ready(c)).collect();
+    match others.is_empty() {
+        true => all.iter().filter(bad).collect(),
+        false => others,
+    }
 }
 
 /// `SourceReady=False/NotGranted: message`.
@@ -216,19 +223,24 @@ fn service(it: &ServiceStatus) -> Vec<Vec<String>> {
     };
     // Of a message that has several lines the first is enough here: `explain` has the others.
     let first = |c: &Condition| said(c).lines().next().unwrap_or_default().to_owned();
-    let state = it
-        .conditions
-        .iter()
-        .find(|c| notable(c))
-        .map_or_else(|| "Ready".to_owned(), first);
+    let worst = told(&it.conditions).into_iter().next();
+    let state = worst.map_or_else(|| "Ready".to_owned(), first);
     let row = |container: Option<&ContainerStatus>| {
         let (name, with) = container.map_or_else(
             || ("-".to_owned(), "-".to_owned()),
             |c| (c.name.clone(), runs_with(c)),
         );
-        let state = container
-            .and_then(|c| c.outdated.as_ref())
-            .map_or_else(|| state.clone(), |why| format!("outdated: {why}"));
+        let state = match container {
+            Some(c) if !matches!(c.state.as_str(), "" | "running") => match worst {
+                None => c.state.clone(),
+                Some(_) => format!("{}; {state}", c.state),
+            },
+            Some(ContainerStatus {
+                outdated: Some(why),
+                ..
+            }) => format!("outdated: {why}"),
+            _ => state.clone(),
+        };
         vec![
             it.service.to_string(),
             generation.clone(),
@@ -306,6 +318,7 @@ mod tests {
         ContainerStatus {
             id: "1".into(),
             name: name.into(),
+            state: if with.is_some() { "running" } else { "exited" }.into(),
             started_with: with,
             outdated: outdated.map(str::to_owned),
             has_volume: true,

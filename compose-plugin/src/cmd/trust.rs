@@ -1,18 +1,22 @@
 //! `docker locket trust`: grants the controller of this engine what a project asks for.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
 use locket_controller::labelled;
+use locket_controller::own::controller::NAME;
 use locket_crds::config::{Grant, HostConfig, MissingGrant};
 use locket_crds::reference::SecretRef;
 use locket_crds::resolve::resolve;
-use locket_crds::spec::ProjectSpec;
+use locket_crds::spec::{ProjectSpec, SourceSpec};
 use locket_crds::yaml::{self, Node, Value};
+use locket_engine::Mount;
 use locket_providers::local::{ConfigFile, LocalClient};
 
+use super::controller::container;
 use crate::compose::ComposeFlags;
 use crate::config::{self, store_error};
 use crate::context::{Context, engine_error};
@@ -90,11 +94,12 @@ pub async fn run(args: TrustArgs, cx: &Context) -> Result<ExitCode> {
         .collect();
     if wanted.is_empty() {
         // Credential files may be others than before.
-        credentials::copy(&store, credentials::files(own)).await?;
+        credentials::copy(&store, credentials::files(own.iter().copied())).await?;
         cx.term.info(format_args!(
             "{}: everything that it asks for is granted",
             spec.project
         ));
+        tell_unseen(cx, &own).await?;
         return Ok(ExitCode::SUCCESS);
     }
     cx.term.info(format_args!(
@@ -114,7 +119,7 @@ pub async fn run(args: TrustArgs, cx: &Context) -> Result<ExitCode> {
     if !args.yes && !cx.term.confirm("Grant it?") {
         return Err(CommandError::user("nothing was granted"));
     }
-    for path in credentials::copy(&store, credentials::files(own)).await? {
+    for path in credentials::copy(&store, credentials::files(own.iter().copied())).await? {
         cx.term.warn(format_args!(
             "the credential file {} cannot be read here, so it was not taken along",
             lines(&path)
@@ -125,7 +130,28 @@ pub async fn run(args: TrustArgs, cx: &Context) -> Result<ExitCode> {
     })
     .await?;
     cx.term.info(format_args!("granted to {}", spec.project));
+    tell_unseen(cx, &own).await?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A controller in a container sees the folders that were granted when it was installed, and no others.
+async fn tell_unseen(cx: &Context, sources: &[&SourceSpec]) -> Result<()> {
+    let host = cx.host().await?;
+    let controller = host.engine.inspect(NAME).await.map_err(engine_error)?;
+    let Some(controller) = controller.filter(container::is_ours) else {
+        return Ok(());
+    };
+    let roots = sources.iter().filter(|it| it.kind == "file");
+    for root in roots.filter_map(|it| it.root.as_deref()) {
+        let sees = |m: &Mount| Path::new(root).starts_with(&m.target);
+        if !controller.mounts.iter().any(sees) {
+            cx.term.warn(format_args!(
+                "the controller's container does not see {} yet: `docker locket controller install` once more mounts it, and restarts nothing but the controller",
+                lines(root)
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// What the project asks for: by its compose files, or by the labels of a container that compose did not make.

@@ -46,6 +46,8 @@ pub struct ContainerReport {
     pub id: ContainerId,
     /// Its name.
     pub name: String,
+    /// Its state.
+    pub state: ContainerState,
     /// The generation that it started with; `None` if unknown, or if it does not run.
     pub started_with: Option<u64>,
     /// Why it does not run with what it should, if it does not.
@@ -166,6 +168,7 @@ fn containers(
         ContainerReport {
             id: it.id.clone(),
             name: it.name.clone(),
+            state: it.state,
             started_with,
             outdated,
             has_volume: it.has_volume,
@@ -249,6 +252,12 @@ fn conditions(
             false,
             l.cause.reason.to_string(),
             l.cause.text.clone(),
+        ),
+        None if pass.publishing.contains_key(service) && !pass.policy.act => say(
+            Delivered,
+            false,
+            Reason::NoController.to_string(),
+            "no controller acts on this project".into(),
         ),
         None if pass.publishing.contains_key(service) => say(
             Delivered,

@@ -213,7 +213,7 @@ pub(crate) fn credential(at: &Cursor<'_>, base: Option<&str>) -> Option<Credenti
 pub(crate) fn path(at: &Cursor<'_>, base: Option<&str>) -> Option<String> {
     let path = at.text()?;
     if path.starts_with('/') {
-        return Some(path.to_owned());
+        return Some(clean(path));
     }
     let Some(base) = base.filter(|_| !path.is_empty()) else {
         at.say(at.problem(
@@ -222,9 +222,18 @@ pub(crate) fn path(at: &Cursor<'_>, base: Option<&str>) -> Option<String> {
         ));
         return None;
     };
-    Some(format!(
-        "{}/{}",
-        base.trim_end_matches('/'),
-        path.trim_start_matches("./")
-    ))
+    Some(clean(&format!("{base}/{path}")))
+}
+
+/// A path without `.` and `..`, as compose and the engine make it: what is mounted under one spelling is opened under it.
+fn clean(path: &str) -> String {
+    let mut out: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(out.pop()),
+            it => out.push(it),
+        }
+    }
+    format!("/{}", out.join("/"))
 }

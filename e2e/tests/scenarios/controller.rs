@@ -94,6 +94,20 @@ fn a_controller_that_is_installed_later_takes_over_without_a_restart() {
     let file = ["-f", "controller.yaml", "config", "--services"];
     assert_eq!(p.compose(&file).ok().text(), "controller");
 
+    // An engine that refuses the next one leaves the one that is there.
+    let id = || {
+        p.docker(&["inspect", "-f", "{{.Id}}", "locket-controller"])
+            .ok()
+            .text()
+    };
+    let there = id();
+    let refused = p
+        .locket(&["controller", "install", "--socket", "no/path"])
+        .any();
+    assert_eq!(refused.code, 2, "{}", refused.all());
+    assert_eq!(id(), there);
+    p.locket(&["controller", "status"]).ok();
+
     let before = (p.container("near"), p.container("far"));
     drop(installed);
     assert_eq!(

@@ -12,7 +12,7 @@ use locket_controller::own::controller::NAME;
 use locket_controller::own::shim;
 use locket_crds::config::{Allowed, HostConfig, Listen};
 use locket_crds::spec::{AuthSpec, Credential, SourceSpec};
-use locket_engine::{Container, Endpoint, Engine, EngineInfo, Status};
+use locket_engine::{Container, CreateContainer, Endpoint, Engine, EngineInfo, Status};
 use locket_providers::local::{ConfigFile, LocalClient};
 
 use super::container::{self, Needs};
@@ -29,6 +29,8 @@ const AUTHORITIES: [&str; 3] = [
     "/etc/pki/tls/certs/ca-bundle.crt",
     "/etc/ssl/cert.pem",
 ];
+/// The container's name before it takes the place of the one that is there.
+const NEXT: &str = "locket-controller-next";
 /// How long it may take to answer.
 const START: Duration = Duration::from_secs(30);
 /// Between two questions.
@@ -93,16 +95,14 @@ pub async fn install(args: InstallArgs, cx: &Context) -> Result<ExitCode> {
             return Ok(ExitCode::SUCCESS);
         }
         found => {
+            steps.step("making the controller's container");
+            let id = made(engine, &container::spec(&image, &needs)).await?;
             if let Some(it) = found {
                 steps.step("stopping the controller that is there");
                 stop(engine, &it).await?;
                 engine.remove(&it.id, true).await.map_err(engine_error)?;
             }
-            steps.step("making the controller's container");
-            let id = engine
-                .create(&container::spec(&image, &needs))
-                .await
-                .map_err(engine_error)?;
+            engine.rename(&id, NAME).await.map_err(engine_error)?;
             engine.start(&id).await.map_err(engine_error)?;
             id
         }
@@ -114,6 +114,30 @@ pub async fn install(args: InstallArgs, cx: &Context) -> Result<ExitCode> {
         "the controller runs as container {NAME} and looks after this engine from now on"
     ));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Makes the container under another name: the controller that is there stays until the engine has agreed to the new one.
+async fn made(engine: &Engine, spec: &CreateContainer) -> Result<String> {
+    let spec = CreateContainer {
+        name: NEXT.to_owned(),
+        ..spec.clone()
+    };
+    remove_next(engine).await?;
+    engine.create(&spec).await.map_err(engine_error)
+}
+
+/// Removes what somebody has left who was interrupted in [`made`].
+async fn remove_next(engine: &Engine) -> Result<()> {
+    match engine.inspect(NEXT).await.map_err(engine_error)? {
+        Some(it) if container::is_ours(&it) => {
+            engine.remove(&it.id, true).await.map_err(engine_error)
+        }
+        Some(_) => {
+            let e = CommandError::user(format!("container {NEXT} exists and is not locket's"));
+            Err(e.hint("remove or rename it"))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Takes configuration and credential files to the engine; gives what is in force.
@@ -295,6 +319,7 @@ async fn stop(engine: &Engine, it: &Container) -> Result<()> {
 /// The engine refuses, or the container is not ours.
 pub async fn uninstall(cx: &Context) -> Result<ExitCode> {
     let host = cx.host().await?;
+    remove_next(&host.engine).await?;
     let Some(it) = host.engine.inspect(NAME).await.map_err(engine_error)? else {
         cx.term.info("no controller is installed");
         return Ok(ExitCode::SUCCESS);

@@ -71,6 +71,12 @@ pub async fn import(args: ImportArgs, cx: &Context) -> Result<()> {
         let path = cx.dir.join(&args.file);
         std::fs::read(&path).map_err(unreadable(path.display().to_string()))?
     };
+    if !is_export(&file) {
+        return Err(
+            CommandError::user(format!("{} is no export of a store", args.file.display()))
+                .hint("a value goes in by `docker locket secret set NAME --file FILE`"),
+        );
+    }
     let lock = match args.identity {
         Some(path) => {
             let path = cx.dir.join(path);
@@ -107,9 +113,16 @@ pub async fn import(args: ImportArgs, cx: &Context) -> Result<()> {
 }
 
 /// Whether an age file is locked with a passphrase: its first stanza says so, <https://age-encryption.org/v1>.
+/// The first line of an export. <https://age-encryption.org/v1>
+const AGE: &[u8] = b"age-encryption.org/v1";
+
+fn is_export(file: &[u8]) -> bool {
+    file.split(|b| *b == b'\n').next() == Some(AGE)
+}
+
 fn is_passphrase(file: &[u8]) -> bool {
     let mut lines = file.split(|b| *b == b'\n');
-    lines.next() == Some(b"age-encryption.org/v1")
+    lines.next() == Some(AGE)
         && lines
             .next()
             .is_some_and(|line| line.starts_with(b"-> scrypt "))
@@ -146,5 +159,7 @@ mod tests {
             b"age-encryption.org/v1\n-> X25519 abc\nbody"
         ));
         assert!(!is_passphrase(b""));
+        assert!(is_export(b"age-encryption.org/v1\n-> X25519 abc\nbody"));
+        assert!(!is_export(b"DB_PASSWORD=x\n") && !is_export(b""));
     }
 }

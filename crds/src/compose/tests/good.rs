@@ -44,6 +44,22 @@ services:
 "#;
 
 #[test]
+fn a_path_has_one_spelling() {
+    for (written, expected) in [
+        ("./secrets", "/home/me/shop/secrets"),
+        ("../shared//a/./b/", "/home/me/shared/a/b"),
+        ("/srv/x/../y", "/srv/y"),
+        ("../../../../..", "/"),
+    ] {
+        let text = format!(
+            "name: p\nx-locket: {{ sources: {{ f: {{ type: file, root: {written} }} }} }}\nservices: {{}}\n"
+        );
+        let root = good(&text).sources["f"].root.clone();
+        assert_eq!(root.as_deref(), Some(expected), "{written}");
+    }
+}
+
+#[test]
 fn the_example_of_the_design_means_what_it_says() {
     let spec = good(SHOP);
     assert_eq!(
