@@ -13,7 +13,7 @@ BIN := target/$(HOST)/$(PROFILE)/locket
 BIN_DIR ?= $(HOME)/.local/bin
 PLUGIN_DIR ?= $(or $(DOCKER_CONFIG),$(HOME)/.docker)/cli-plugins
 
-# What the set-up found or made: OpenBao, age, the docker CLI. Read in each recipe, because `make setup` may have run just before.
+# What the set-up found or made: OpenBao, age, a YAML language server, the docker CLI. Read in each recipe, because `make setup` may have run just before.
 WITH_ENV = if [ -f .e2e/env ]; then set -a; . .e2e/env; set +a; fi;
 
 NEXTEST := $(shell command -v cargo-nextest >/dev/null && echo yes)
@@ -60,7 +60,7 @@ clean: ## Remove builds, the test images, and what a killed test left on the eng
 	cargo clean
 	rm -rf .e2e
 
-setup: ## Make this machine ready for demo and e2e (an engine if none answers, test images, OpenBao)
+setup: ## Make this machine ready for demo and e2e (an engine if none answers, test images, OpenBao, a YAML language server)
 	@e2e/setup/setup
 
 build: ## The static release binary
@@ -85,7 +85,7 @@ advisories: ## Known vulnerabilities in the dependencies (fetches the database)
 	@cargo deny check advisories
 
 unit: ## Tests of every room; SCHEDULES=10000 for more of the simulation
-	@$(WITH_ENV) $(if $(SCHEDULES),export LOCKET_SCHEDULES=$(SCHEDULES);) $(if $(NEXTEST),cargo nextest run --locked --workspace -E 'not ($(SCENARIOS))',cargo test --locked --workspace --exclude locket-e2e && cargo test --locked -p locket-e2e --lib --bins --test arrows --test fake --test fire)
+	@$(WITH_ENV) $(if $(SCHEDULES),export LOCKET_SCHEDULES=$(SCHEDULES);) $(if $(NEXTEST),cargo nextest run --locked --workspace -E 'not ($(SCENARIOS))',cargo test --locked --workspace --exclude locket-e2e && cargo test --locked -p locket-e2e --lib --bins --test arrows --test editor --test fake --test fire)
 
 quick-unit:
 	@$(WITH_ENV) $(if $(NEXTEST),cargo nextest run --locked --workspace -E 'not ($(SCENARIOS) | $(SERVERS) | binary(fire))',cargo test --locked --workspace --lib --bins && cargo test --locked -p locket-e2e --test fake)

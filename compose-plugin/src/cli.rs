@@ -68,7 +68,7 @@ enum Command {
     Controller(controller::ControllerArgs),
     /// Look at everything that locket depends on, and tell what is wrong and its cure
     Doctor(doctor::DoctorArgs),
-    /// Print the JSON Schema of x-locket, or of locket.yaml
+    /// Print the JSON Schema of x-locket, of compose files or of locket.yaml
     Schema(schema::SchemaArgs),
 }
 

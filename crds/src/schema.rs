@@ -1,8 +1,10 @@
-//! JSON Schema (draft-07) of `x-locket` and of locket.yaml, for editors; committed in docs/schema.
+//! JSON Schema (draft-07) of `x-locket`, of whole compose files and of locket.yaml, for editors; committed in docs/schema.
 //!
-//! It is generated from types that only have the shape of what [`crate::compose`] and [`crate::config`] read. Tests hold
-//! the two together: same keys, and what one takes, the other takes.
+//! Ours is generated from types that only have the shape of what [`crate::compose`] and [`crate::config`] read. Tests hold
+//! the two together: same keys, and what one takes, the other takes. What compose itself reads is a table of keys.
 
+mod compose;
+mod editors;
 mod shapes;
 
 use schemars::generate::SchemaSettings;
@@ -10,35 +12,25 @@ use serde_json::Value;
 
 /// The schema of a compose file's `x-locket` nodes; everything else in such a file is left to compose's own schema.
 pub fn x_locket() -> Value {
-    generate::<shapes::ComposeFile>()
+    editors::finish(raw::<shapes::ComposeFile>(), "x-locket of a compose file")
+}
+
+/// The schema of a compose file, `x-locket` included: an editor takes only one for a file.
+pub fn compose() -> Value {
+    let schema = compose::with(raw::<shapes::ComposeFile>());
+    editors::finish(schema, "A compose file with x-locket")
 }
 
 /// The schema of locket.yaml.
 pub fn config() -> Value {
-    generate::<shapes::Config>()
+    editors::finish(raw::<shapes::Config>(), "locket.yaml")
 }
 
-fn generate<T: schemars::JsonSchema>() -> Value {
-    let mut schema = SchemaSettings::draft07()
+fn raw<T: schemars::JsonSchema>() -> Value {
+    SchemaSettings::draft07()
         .into_generator()
         .into_root_schema_for::<T>()
-        .to_value();
-    for_editors(&mut schema);
-    schema
-}
-
-/// Some editors show `description`, some `markdownDescription`; our text is both.
-fn for_editors(value: &mut Value) {
-    match value {
-        Value::Object(all) => {
-            if let Some(text @ Value::String(_)) = all.get("description").cloned() {
-                all.insert("markdownDescription".to_owned(), text);
-            }
-            all.values_mut().for_each(for_editors);
-        }
-        Value::Array(all) => all.iter_mut().for_each(for_editors),
-        _ => {}
-    }
+        .to_value()
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use filter::filters;
 pub(crate) use parse::is_name;
 
 use crate::spec::Operand;

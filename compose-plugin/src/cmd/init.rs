@@ -81,7 +81,7 @@ fn add_modeline(prepared: &mut Prepared) -> Result<Change> {
     let change = &mut prepared.own[at];
     change.after = with_modeline(&change.after, &shown(first, &path));
     prepared.own.retain(|c| !c.is_empty());
-    Change::of(&path, schema::X_LOCKET.to_owned())
+    Change::of(&path, schema::pretty(schema::COMPOSE) + "\n")
 }
 
 /// The schema's path as the compose file names it.

@@ -1,3 +1,5 @@
+mod editor;
+
 use expect_test::expect_file;
 use serde_json::Value;
 
@@ -34,14 +36,95 @@ fn written(schema: &Value) -> String {
 fn what_is_committed_is_what_the_types_say() {
     // UPDATE_EXPECT=1 writes the files anew.
     expect_file!["../../../docs/schema/x-locket.json"].assert_eq(&written(&x_locket()));
+    expect_file!["../../../docs/schema/compose.json"].assert_eq(&written(&compose()));
     expect_file!["../../../docs/schema/config.json"].assert_eq(&written(&config()));
 }
 
 #[test]
-fn both_are_schemas_of_draft_07() {
-    for schema in [x_locket(), config()] {
+fn all_are_schemas_of_draft_07() {
+    for schema in [x_locket(), compose(), config()] {
         assert_eq!(schema["$schema"], "http://json-schema.org/draft-07/schema#");
         assert!(jsonschema::draft7::meta::is_valid(&schema));
+    }
+}
+
+/// Calls with each property and each definition: where it is, its key (none for a definition) and its schema.
+fn each_node<'a>(schema: &'a Value, visit: &mut dyn FnMut(&str, Option<&str>, &'a Value)) {
+    fn properties<'a>(
+        at: &str,
+        it: &'a Value,
+        visit: &mut dyn FnMut(&str, Option<&str>, &'a Value),
+    ) {
+        for (key, it) in it["properties"].as_object().into_iter().flatten() {
+            visit(&format!("{at}.{key}"), Some(key), it);
+        }
+    }
+    properties("root", schema, visit);
+    for (name, it) in schema["definitions"].as_object().unwrap() {
+        visit(name, None, it);
+        properties(name, it, visit);
+    }
+}
+
+#[test]
+fn every_node_has_a_text_with_an_example_that_it_takes() {
+    for (own, schema) in [(true, x_locket()), (true, config()), (false, compose())] {
+        each_node(&schema, &mut |at, key, it| {
+            let plain = it["description"].as_str().unwrap_or_else(|| panic!("{at}"));
+            let markdown = it["markdownDescription"].as_str().unwrap();
+            // The mappings of compose only have examples where they are used.
+            if key.is_none() && !own {
+                return;
+            }
+            let (text, example) = plain.split_once("\n\nExample: ").expect(at);
+            assert_eq!(markdown, format!("{text}\n\n```yaml\n{example}\n```"));
+            let node = yaml::document(example).expect(at);
+            let value = match key {
+                Some(key) => json(node.get(key).expect(at)),
+                None => json(&node),
+            };
+            let mut alone = it.clone();
+            alone["definitions"] = schema["definitions"].clone();
+            let validator = jsonschema::draft7::new(&alone).unwrap();
+            assert!(validator.is_valid(&value), "{at}: {example}");
+        });
+    }
+}
+
+#[test]
+fn an_editor_can_tell_which_branch_was_meant() {
+    fn look(at: &Value) {
+        match at {
+            Value::Object(all) => {
+                assert!(
+                    !all.contains_key("anyOf") && !all.contains_key("oneOf"),
+                    "{at}"
+                );
+                if all.contains_key("$ref") {
+                    assert_eq!(
+                        all.len(),
+                        1,
+                        "what stands beside a $ref is not looked at: {at}"
+                    );
+                }
+                all.values().for_each(look);
+            }
+            Value::Array(all) => all.iter().for_each(look),
+            _ => {}
+        }
+    }
+    [x_locket(), compose(), config()].iter().for_each(look);
+}
+
+#[test]
+fn no_word_of_the_tables_is_one_that_nothing_knows() {
+    let schema = compose();
+    each_node(&schema, &mut |_, _, _| {});
+    let text = schema.to_string();
+    for (at, _) in text.match_indices("#/definitions/") {
+        let name = &text[at + "#/definitions/".len()..];
+        let name = &name[..name.find('"').unwrap()];
+        assert!(schema["definitions"].get(name).is_some(), "{name}");
     }
 }
 

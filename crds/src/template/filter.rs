@@ -43,6 +43,15 @@ pub(super) const FILTERS: [(&str, Takes); 24] = [
 /// Largest argument of `indent`.
 pub(super) const MAX_INDENT: u16 = 200;
 
+/// Every filter as somebody would begin to write it.
+pub(crate) fn filters() -> impl Iterator<Item = String> {
+    FILTERS.iter().map(|(name, takes)| match takes {
+        Takes::Nothing => (*name).to_owned(),
+        Takes::Text => format!("{name}(\"\")"),
+        Takes::Number => format!("{name}(2)"),
+    })
+}
+
 impl Takes {
     pub(super) fn of(name: &str) -> Option<Self> {
         FILTERS
