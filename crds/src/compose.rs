@@ -375,13 +375,20 @@ const EXTENDS: usize = 64;
 /// What the files say about a service, with what it extends in front.
 pub(crate) fn of_service<'a>(services: &[Services<'a>], name: &str) -> Vec<Written<'a>> {
     let mut left = EXTENDS;
-    extended(services, name, &mut left)
+    extended(services, name, &|_| true, &mut left)
 }
 
-fn extended<'a>(services: &[Services<'a>], name: &str, left: &mut usize) -> Vec<Written<'a>> {
+/// `from` picks the files that the service itself is looked for in; what it extends may be in others.
+fn extended<'a>(
+    services: &[Services<'a>],
+    name: &str,
+    from: &dyn Fn(&Written<'a>) -> bool,
+    left: &mut usize,
+) -> Vec<Written<'a>> {
     let mut out = Vec::new();
     for document in services {
-        for service in document.get(name).into_iter().flatten().copied() {
+        let found = document.get(name).into_iter().flatten().copied();
+        for service in found.filter(|w| from(w)) {
             let extends = service.node.get("extends").filter(|_| *left > 0);
             let (base, file) = match extends {
                 Some(node) => (
@@ -391,12 +398,12 @@ fn extended<'a>(services: &[Services<'a>], name: &str, left: &mut usize) -> Vec<
                 None => (None, None),
             };
             if let Some(base) = base {
-                let from = |w: &Written<'_>| match file {
+                let there = |w: &Written<'a>| match file {
                     Some(file) => w.file.name.ends_with(file.trim_start_matches("./")),
                     None => std::ptr::eq(w.file, service.file),
                 };
                 *left -= 1;
-                out.extend(extended(services, base, left).into_iter().filter(from));
+                out.extend(extended(services, base, &there, left));
             }
             out.push(service);
         }

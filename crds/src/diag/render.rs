@@ -161,9 +161,10 @@ impl<'a> Texts<'a> {
 impl Text {
     /// Masks cover whole characters of what is left after cleaning, which keeps their number.
     fn new<'p>(text: &str, masks: impl Iterator<Item = &'p Place>) -> Self {
-        let mut lines: Vec<Vec<char>> = clean(text)
+        // White space first: a line end of Windows is one, and is no control character that somebody has put there.
+        let mut lines: Vec<Vec<char>> = text
             .split('\n')
-            .map(|l| l.trim_end().chars().collect())
+            .map(|line| clean(line.trim_end()).chars().collect())
             .collect();
         for place in masks {
             let (mut line, mut column) = (
