@@ -59,7 +59,8 @@ services:
         @@ -12 +12 @@ services: web:
         -    x-locket: { env: { C: "{{ tls }}" }, secrets: [{ source: db_pasword, mode: 0400 }] }
         +    x-locket: { env: { C: "{{ tls }}" }, secrets: [{ source: db_password, mode: 0400 }] }
-    "#]].assert_eq(&fixed(text).unwrap());
+    "#]]
+    .assert_eq(&fixed(text).unwrap());
 }
 
 #[test]
