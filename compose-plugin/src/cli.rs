@@ -88,8 +88,14 @@ pub fn main(plugin: bool, words: Vec<String>, surroundings: Surroundings) -> Exi
         Err(e) => {
             // Nobody may be listening any more.
             let _ = e.print();
+            // Whoever runs `check` in a script takes 1 for problems in the files.
+            let unusable = if rest.first().is_some_and(|it| it == "check") {
+                2
+            } else {
+                1
+            };
             return if e.use_stderr() {
-                ExitCode::from(1)
+                ExitCode::from(unusable)
             } else {
                 ExitCode::SUCCESS
             };

@@ -8,7 +8,9 @@ mod overlap;
 mod raw;
 
 pub use files::{ComposeFlags, Files, How};
-pub use load::{Loaded, ModelExtras, Profiles, Request, load};
+pub use load::{
+    FromFiles, Loaded, ModelExtras, Profiles, Request, examine, from_files, load, of_texts,
+};
 pub use raw::{Raw, RawService, raw};
 #[cfg(test)]
 pub use {load::ModelVolume, overlap::overlaps};

@@ -22,7 +22,9 @@ mod sufficient;
 pub use additions::{Additions, Check, Service, additions};
 pub use edit::EditError;
 pub use place::{Place, place, with_compose_file};
-pub use sufficient::{Missing, What, gate, is_gateless, needs_volume, refusal, sufficient};
+pub use sufficient::{
+    Missing, What, gate, is_gateless, needs_volume, problems, refusal, sufficient,
+};
 
 /// The project volume's key in the model.
 pub const PROJECT_VOLUME: &str = "locket";

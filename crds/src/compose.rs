@@ -5,6 +5,8 @@
 //! Of the model only what the spec has is ever read: environment, command and unknown keys are dropped with the tree.
 
 mod catalogue;
+mod interpolate;
+mod merge;
 mod model;
 mod service;
 mod source;
@@ -20,6 +22,8 @@ pub(crate) use source::{KINDS, credential, only, path, source};
 pub(crate) use tests::keys;
 pub(crate) use values::{SIGNALS, Scope, defaults, on_change, source_name, template};
 
+pub use interpolate::Variables;
+pub(crate) use written::files;
 pub use written::{check_sources, referenced_files};
 
 use crate::config::is_redefined;
@@ -64,32 +68,114 @@ pub struct ModelInput<'a> {
 /// Names are not looked up: that is [`crate::resolve::resolve`]'s.
 pub fn compile(input: &ModelInput<'_>) -> (Option<ProjectSpec>, Vec<Diagnostic>) {
     let (files, mut problems) = written::files(input.sources);
-    let file = input
-        .sources
-        .last()
-        .map_or_else(|| "the compose model".to_owned(), |s| s.0.clone());
-    let nowhere = Place::from(Origin {
-        file,
-        ..Origin::default()
-    });
     let Ok(mut model) = yaml::document(input.model_yaml) else {
         // The reader's own words might quote what was interpolated.
         problems.push(Diagnostic::new(
             Code::Syntax,
-            nowhere,
+            nowhere(input.sources),
             "the output of `docker compose config` cannot be read",
         ));
         return (None, problems);
     };
     undouble(&mut model);
-    let reading = Reading::interpolated(&files);
-    let root = Cursor::new(&reading, &model, reading.written(), nowhere);
+    of_model(&model, &files, problems, &[], input)
+}
+
+/// The place of what is in none of the files.
+fn nowhere(sources: &[(String, String)]) -> Place {
+    let file = sources
+        .last()
+        .map_or_else(|| "the compose model".to_owned(), |s| s.0.clone());
+    Place::from(Origin {
+        file,
+        ..Origin::default()
+    })
+}
+
+/// What [`compile_files`] reads.
+pub struct FilesInput<'a> {
+    /// As in [`ModelInput`].
+    pub sources: &'a [(String, String)],
+    /// The names of the project's own files among them, in compose's order: all others are included or extended.
+    pub top: &'a [String],
+    /// The project's name, where it is said outside of the files.
+    pub named: Option<&'a str>,
+    /// Its name where nobody says one.
+    pub otherwise: &'a str,
+    /// The variables that compose would interpolate.
+    pub variables: &'a Variables<'a>,
+    /// As in [`ModelInput`].
+    pub working_dir: &'a str,
+    /// As in [`ModelInput`].
+    pub read_template: &'a ReadTemplate<'a>,
+}
+
+/// What the files alone say.
+pub struct FromFiles {
+    /// As [`compile`] gives it.
+    pub spec: Option<ProjectSpec>,
+    /// As [`compile`] gives them, without those about a text whose variables are not set: what it means is not known.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The model, as far as it is needed here.
+    pub model: Node,
+    /// Variables that are not set and have no default.
+    pub unset: Vec<String>,
+    /// Files that are included or extended and not among the sources: what they bring is not known.
+    pub absent: Vec<String>,
+}
+
+/// Reads a project as [`compile`] does, but makes the model itself instead of asking compose for it.
+pub fn compile_files(input: &FilesInput<'_>) -> FromFiles {
+    let (files, mut problems) = written::files(input.sources);
+    problems.extend(written::alone(&files));
+    let merge::Merged {
+        mut model,
+        unset,
+        unsure,
+        absent,
+    } = merge::merge(&files, input.top, input.variables);
+    merge::name(&mut model, input.named, input.otherwise);
+    let rest = ModelInput {
+        model_yaml: "",
+        sources: input.sources,
+        working_dir: input.working_dir,
+        read_template: input.read_template,
+    };
+    let (spec, mut diagnostics) = of_model(&model, &files, problems, &unsure, &rest);
+    if !absent.is_empty() {
+        diagnostics.retain(|it| it.code != Code::UnknownService);
+    }
+    FromFiles {
+        spec,
+        diagnostics,
+        model,
+        unset: unset.into_iter().collect(),
+        absent: absent.into_iter().collect(),
+    }
+}
+
+/// Reads a model. Problems with what stands in places that are unsure are not told.
+fn of_model(
+    model: &Node,
+    files: &[crate::read::File<'_>],
+    mut problems: Vec<Diagnostic>,
+    unsure: &[Place],
+    input: &ModelInput<'_>,
+) -> (Option<ProjectSpec>, Vec<Diagnostic>) {
+    let reading = Reading::interpolated(files);
+    let root = Cursor::new(&reading, model, reading.written(), nowhere(input.sources));
     let mut spec = project(&root, input);
     problems.extend(reading.problems());
+    let told = problems.len();
+    problems
+        .retain(|it| it.code == Code::Interpolation || !unsure.iter().any(|at| at.has(&it.place)));
+    if problems.len() < told {
+        stand_in(model, &mut spec);
+    }
     let failed = problems.iter().any(Diagnostic::is_error);
     if failed {
         // Whoever mends a file wants to know of everything at once. Who uses what is not known, as long as parts are missing.
-        stand_in(&model, &mut spec);
+        stand_in(model, &mut spec);
         let (_, more) = resolve(&spec);
         problems.extend(more.into_iter().filter(|it| it.code != Code::UnusedSecret));
     }
@@ -203,10 +289,7 @@ fn project(root: &Cursor<'_>, input: &ModelInput<'_>) -> ProjectSpec {
         .map(|all| all.entries().into_iter().collect())
         .unwrap_or_default();
     let services = root.get("services");
-    let written: Vec<Services<'_>> = under(&root.reading.written(), "services")
-        .iter()
-        .map(|all| under_each(std::slice::from_ref(all)))
-        .collect();
+    let written = services_of(&root.reading.written());
     for (name, it) in services.iter().flat_map(Cursor::entries) {
         let it = it.with_written(of_service(&written, name));
         spec.model.insert(name.into(), model::service(it.node));
@@ -275,22 +358,37 @@ fn join(own: Option<ServiceSpec>, aside: Option<ServiceSpec>) -> Option<ServiceS
 }
 
 /// What one document says about each service.
-type Services<'a> = HashMap<&'a str, Vec<Written<'a>>>;
+pub(crate) type Services<'a> = HashMap<&'a str, Vec<Written<'a>>>;
+
+/// The services of each document.
+pub(crate) fn services_of<'a>(written: &[Written<'a>]) -> Vec<Services<'a>> {
+    under(written, "services")
+        .iter()
+        .map(|all| under_each(std::slice::from_ref(all)))
+        .collect()
+}
 
 /// Most services that are looked up for what one of them extends. Each is in any of the documents, and may extend others there:
 /// without an end, a few documents are work without one. What is not found is only a place.
 const EXTENDS: usize = 64;
 
 /// What the files say about a service, with what it extends in front.
-fn of_service<'a>(services: &[Services<'a>], name: &str) -> Vec<Written<'a>> {
+pub(crate) fn of_service<'a>(services: &[Services<'a>], name: &str) -> Vec<Written<'a>> {
     let mut left = EXTENDS;
-    extended(services, name, &mut left)
+    extended(services, name, &|_| true, &mut left)
 }
 
-fn extended<'a>(services: &[Services<'a>], name: &str, left: &mut usize) -> Vec<Written<'a>> {
+/// `from` picks the files that the service itself is looked for in; what it extends may be in others.
+fn extended<'a>(
+    services: &[Services<'a>],
+    name: &str,
+    from: &dyn Fn(&Written<'a>) -> bool,
+    left: &mut usize,
+) -> Vec<Written<'a>> {
     let mut out = Vec::new();
     for document in services {
-        for service in document.get(name).into_iter().flatten().copied() {
+        let found = document.get(name).into_iter().flatten().copied();
+        for service in found.filter(|w| from(w)) {
             let extends = service.node.get("extends").filter(|_| *left > 0);
             let (base, file) = match extends {
                 Some(node) => (
@@ -300,12 +398,12 @@ fn extended<'a>(services: &[Services<'a>], name: &str, left: &mut usize) -> Vec<
                 None => (None, None),
             };
             if let Some(base) = base {
-                let from = |w: &Written<'_>| match file {
+                let there = |w: &Written<'a>| match file {
                     Some(file) => w.file.name.ends_with(file.trim_start_matches("./")),
                     None => std::ptr::eq(w.file, service.file),
                 };
                 *left -= 1;
-                out.extend(extended(services, base, left).into_iter().filter(from));
+                out.extend(extended(services, base, &there, left));
             }
             out.push(service);
         }

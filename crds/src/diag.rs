@@ -5,13 +5,22 @@
 //! Neither ever shows a literal that stands where a credential was expected.
 
 mod code;
+mod explain;
+mod github;
+mod json;
 mod render;
+mod sarif;
 
 use serde::{Deserialize, Serialize};
 
 pub use code::Code;
+pub use explain::{Explanation, page};
+pub use github::render_github;
+pub use json::render_json;
 pub use render::render_text;
+pub use sarif::render_sarif;
 
+use crate::names::only_near;
 use crate::spec::Origin;
 
 /// How bad it is.
@@ -43,6 +52,18 @@ pub struct Diagnostic {
     pub notes: Vec<String>,
     /// Characters that may be a secret that somebody wrote there: no snippet shows them.
     pub masks: Vec<Place>,
+    /// A mistyped name at the place or behind it on its line, and the only name that is near.
+    #[serde(default)]
+    pub mistyped: Option<Mistyped>,
+}
+
+/// See [`Diagnostic::mistyped`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mistyped {
+    /// What is written there.
+    pub name: String,
+    /// What was probably meant.
+    pub near: String,
 }
 
 /// Some characters of a file.
@@ -52,6 +73,15 @@ pub struct Place {
     pub origin: Origin,
     /// How many; 0 when unknown.
     pub width: u32,
+}
+
+impl Place {
+    /// Whether another place begins within this one; this one is on one line.
+    pub(crate) fn has(&self, other: &Place) -> bool {
+        let (at, it) = (&self.origin, &other.origin);
+        let end = at.column + self.width.max(1);
+        at.file == it.file && at.line == it.line && (at.column..end).contains(&it.column)
+    }
 }
 
 impl From<Origin> for Place {
@@ -72,7 +102,22 @@ impl Diagnostic {
             help: None,
             notes: Vec::new(),
             masks: Vec::new(),
+            mistyped: None,
         }
+    }
+
+    /// Says that a name is mistyped, if exactly one of those that could stand there is near.
+    #[must_use]
+    pub(crate) fn mistyped<'a>(
+        mut self,
+        name: &str,
+        candidates: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
+        self.mistyped = only_near(name, candidates).map(|near| Mistyped {
+            name: name.to_owned(),
+            near: near.to_owned(),
+        });
+        self
     }
 
     /// Says what to do.
@@ -124,18 +169,37 @@ impl Diagnostic {
 
 /// The files that diagnostics are about: name, as in [`Origin::file`], and text.
 #[derive(Debug, Clone, Default)]
-pub struct SourceMap(std::collections::BTreeMap<String, String>);
+pub struct SourceMap {
+    texts: std::collections::BTreeMap<String, String>,
+    /// What is never shown, whatever a problem is about.
+    masks: Vec<Place>,
+}
 
 impl SourceMap {
     /// The text of a file.
     pub fn text(&self, file: &str) -> Option<&str> {
-        self.0.get(file).map(String::as_str)
+        self.texts.get(file).map(String::as_str)
+    }
+
+    /// Hides characters in everything that is shown.
+    #[must_use]
+    pub(crate) fn masking(mut self, masks: Vec<Place>) -> Self {
+        self.masks.extend(masks);
+        self
+    }
+
+    /// The text of a file as it may be shown: line by line the same, with `*` for what is hidden.
+    pub fn shown(&self, file: &str) -> Option<String> {
+        render::shown(self, file)
     }
 }
 
 impl FromIterator<(String, String)> for SourceMap {
     fn from_iter<I: IntoIterator<Item = (String, String)>>(all: I) -> Self {
-        Self(all.into_iter().collect())
+        Self {
+            texts: all.into_iter().collect(),
+            masks: Vec::new(),
+        }
     }
 }
 
@@ -157,6 +221,12 @@ pub fn refused(problems: &[Diagnostic]) -> Result<(), String> {
         Some(it) => Err(one_line(it)),
         None => Ok(()),
     }
+}
+
+/// A value as JSON that people can read too; ends with a line feed.
+fn pretty(it: &impl Serialize) -> String {
+    // Only maps with keys that are no text, and writers, can fail.
+    serde_json::to_string_pretty(it).unwrap_or_default() + "\n"
 }
 
 /// Text without control characters and without those that turn the direction of writing: safe on a terminal, one character for one.

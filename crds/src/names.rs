@@ -13,6 +13,16 @@ pub(crate) fn nearest<'a>(
     (best.0 <= limit).then_some(best.1)
 }
 
+/// The candidate that is near, if no other one is.
+pub(crate) fn only_near<'a>(
+    name: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    let near = |candidate: &&'a str| nearest(name, [*candidate]).is_some();
+    let mut all = candidates.into_iter().filter(near);
+    all.next().filter(|_| all.next().is_none())
+}
+
 /// A part of a name in the built-in store: 1 to 128 letters, digits, `.`, `_` and `-`, neither `.` nor `..`.
 pub fn is_local(part: &str) -> bool {
     (1..=128).contains(&part.len())
@@ -87,5 +97,7 @@ mod tests {
             "there is db_password, on_change, stripe_key, tls"
         );
         assert_eq!(suggest("x", []), None);
+        assert_eq!(only_near("db_pasword", all), Some("db_password"));
+        assert_eq!(only_near("db1", ["db2", "db3"]), None);
     }
 }

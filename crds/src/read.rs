@@ -349,7 +349,8 @@ impl<'a> Cursor<'a> {
                         self.key_place(key),
                         format!("{} has no key `{key}`", self.name),
                     )
-                    .maybe_help(help),
+                    .maybe_help(help)
+                    .mistyped(key, keys.iter().copied()),
                 );
             }
         }

@@ -215,12 +215,12 @@ impl<'a> Resolver<'a> {
             None => {
                 let help = suggest(name.as_str(), catalogue.keys().map(SecretName::as_str));
                 let help = help.unwrap_or_else(|| "`x-locket.secrets` names none; write `<source>:<path>#<field>` or add it there".to_owned());
-                self.say(
-                    Code::UnknownName,
-                    origin,
-                    format!("the catalogue has no secret `{name}`"),
-                )
-                .help = Some(help);
+                let message = format!("the catalogue has no secret `{name}`");
+                let it = Diagnostic::new(Code::UnknownName, origin.clone(), message);
+                self.problems.push(
+                    it.help(help)
+                        .mistyped(name.as_str(), catalogue.keys().map(SecretName::as_str)),
+                );
                 None
             }
         }

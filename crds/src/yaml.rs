@@ -79,9 +79,23 @@ pub struct YamlError {
 }
 
 impl Node {
+    /// Nothing, of no text.
+    pub fn null() -> Self {
+        null(0..0)
+    }
+
     /// The value of a key, if this is a mapping that has it.
     pub fn get(&self, key: &str) -> Option<&Node> {
         self.entry(key).map(|e| &e.node)
+    }
+
+    /// The same, to change it.
+    pub(crate) fn get_mut(&mut self, key: &str) -> Option<&mut Node> {
+        let Value::Map(entries) = &mut self.value else {
+            return None;
+        };
+        let found = entries.iter_mut().find(|e| e.key.as_deref() == Some(key));
+        found.map(|e| &mut e.node)
     }
 
     /// A key with its value, if this is a mapping that has it.

@@ -26,6 +26,7 @@ Questions are asked on a terminal only; elsewhere a command that would ask says 
 | 2 | locket's own problem: please report it |
 | 3 | `plan --detailed-exitcode`: something would be done |
 
+- `check` ends with 1 for problems in the files only; with 2 when it cannot look at them: unknown arguments, no such file, no compose.
 - `generate --check` ends with 1 when something differs.
 - `wait` ends with 1 when the condition does not hold in time, `controller status` when no controller answers.
 - `doctor` ends with 1 when it finds an error, or `--fix` could not remove everything.

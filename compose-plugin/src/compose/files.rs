@@ -251,25 +251,47 @@ fn variable(
     Some((list.split(separator).map(str::to_owned).collect(), how))
 }
 
-/// What the files with variables say: `--env-file`, `COMPOSE_ENV_FILES`, or `.env`.
+/// What the files with variables say: `--env-file`, `COMPOSE_ENV_FILES`, or `.env`. Only the two settings that decide about
+/// files; everything else of them stays where it is.
 fn dot_env(
     flags: &ComposeFlags,
     env: &BTreeMap<String, String>,
     dir: &Path,
 ) -> BTreeMap<String, String> {
+    let mut all = written(flags, env, &dir.join(".env"), dir);
+    all.retain(|name, _| matches!(name.as_str(), "COMPOSE_FILE" | "COMPOSE_PATH_SEPARATOR"));
+    all
+}
+
+/// All variables that those files set for a project, for interpolation.
+pub fn variables(
+    flags: &ComposeFlags,
+    env: &BTreeMap<String, String>,
+    files: &Files,
+) -> BTreeMap<String, String> {
+    let dir = files.env_file.parent().unwrap_or(&files.project_dir);
+    written(flags, env, &files.env_file, dir)
+}
+
+fn written(
+    flags: &ComposeFlags,
+    env: &BTreeMap<String, String>,
+    usual: &Path,
+    dir: &Path,
+) -> BTreeMap<String, String> {
     let listed = env.get("COMPOSE_ENV_FILES").filter(|v| !v.is_empty());
-    let names: Vec<&str> = match (flags.env_file.is_empty(), listed) {
-        (false, _) => flags.env_file.iter().map(String::as_str).collect(),
-        (true, Some(list)) => list.split(',').collect(),
-        (true, None) => vec![".env"],
+    let paths: Vec<PathBuf> = match (flags.env_file.is_empty(), listed) {
+        (false, _) => flags.env_file.iter().map(|name| dir.join(name)).collect(),
+        (true, Some(list)) => list.split(',').map(|name| dir.join(name)).collect(),
+        (true, None) => vec![usual.to_owned()],
     };
-    let texts = names
-        .into_iter()
-        .filter_map(|name| std::fs::read_to_string(dir.join(name)).ok());
+    let texts = paths
+        .iter()
+        .filter_map(|path| std::fs::read_to_string(path).ok());
     texts.flat_map(|text| settings(&text)).collect()
 }
 
-/// The two settings that decide about files. Everything else of the file stays where it is.
+/// `NAME=value` lines; a value may stand in quotes.
 fn settings(text: &str) -> Vec<(String, String)> {
     let one = |line: &str| {
         let line = line.trim();
@@ -278,7 +300,7 @@ fn settings(text: &str) -> Vec<(String, String)> {
             .unwrap_or(line)
             .split_once('=')?;
         let (name, value) = (name.trim(), value.trim());
-        if !matches!(name, "COMPOSE_FILE" | "COMPOSE_PATH_SEPARATOR") {
+        if name.starts_with('#') {
             return None;
         }
         let bare = |q: char| {

@@ -3,16 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use locket_crds::compose::{ModelInput, TemplateFile, check_sources, compile, referenced_files};
+use locket_crds::compose::{
+    FilesInput, ModelInput, TemplateFile, check_sources, compile, compile_files, referenced_files,
+};
 use locket_crds::diag::{Code, Diagnostic, SourceMap};
 use locket_crds::id::ServiceName;
 use locket_crds::item::Item;
+use locket_crds::lint::shown;
 use locket_crds::resolve::resolve;
-use locket_crds::spec::ProjectSpec;
+use locket_crds::spec::{Origin, ProjectSpec};
 use locket_crds::yaml::{self, Node, Value};
 
 use super::{ComposeFlags, Files};
-use crate::docker::Docker;
+use crate::docker::{Docker, Output};
 use crate::error::{CommandError, Result};
 
 /// Longest text of a template file, in bytes.
@@ -49,8 +52,10 @@ pub struct Loaded {
     pub items: BTreeMap<ServiceName, Vec<Item>>,
     /// All problems, in the order of the files.
     pub diagnostics: Vec<Diagnostic>,
-    /// The texts that they are about.
+    /// The texts that they are about, as they may be shown.
     pub sources: SourceMap,
+    /// The same as they are: name and text.
+    pub texts: Vec<(String, String)>,
     /// What else of the model matters.
     pub extras: ModelExtras,
     /// The files.
@@ -87,6 +92,19 @@ impl ModelVolume {
 }
 
 impl Loaded {
+    /// One that only its problems are known of.
+    fn unread(diagnostics: Vec<Diagnostic>, sources: Vec<(String, String)>, files: &Files) -> Self {
+        Self {
+            spec: None,
+            items: BTreeMap::new(),
+            diagnostics,
+            sources: shown(&sources),
+            texts: sources,
+            extras: ModelExtras::default(),
+            files: files.clone(),
+        }
+    }
+
     /// Whether there is an error among the diagnostics.
     pub fn failed(&self) -> bool {
         self.spec.is_none() || self.diagnostics.iter().any(Diagnostic::is_error)
@@ -140,34 +158,168 @@ impl Loaded {
 /// Compose cannot be run, or refuses the files for a reason that is none of ours; then its own words are the message.
 /// Problems that we can point at are diagnostics.
 pub async fn load(docker: &Docker, request: &Request<'_>) -> Result<Loaded> {
+    let sources = sources(request.files)?;
+    let model = match ask(docker, request, &sources).await? {
+        Answer::Model(output) => output,
+        Answer::Refused(reason) => {
+            let diagnostics = check_sources(&sources);
+            if diagnostics.is_empty() {
+                return Err(CommandError::user("compose refuses the project").because(reason));
+            }
+            return Ok(Loaded::unread(diagnostics, sources, request.files));
+        }
+    };
+    of_model(model.text()?, sources, request)
+}
+
+/// Reads a project to tell all that is wrong with it: where compose refuses the files, what they say by themselves is told, and
+/// compose's own words if that explains nothing.
+///
+/// # Errors
+/// Compose or the files cannot be read at all.
+pub async fn examine(
+    docker: &Docker,
+    request: &Request<'_>,
+    env: &BTreeMap<String, String>,
+) -> Result<Loaded> {
+    let sources = sources(request.files)?;
+    match ask(docker, request, &sources).await? {
+        Answer::Model(output) => of_model(output.text()?, sources, request),
+        Answer::Refused(reason) => {
+            let mut loaded = of_texts(sources, request, env).loaded;
+            if !loaded.diagnostics.iter().any(Diagnostic::is_error) {
+                let place = Origin {
+                    file: request.files.name(&request.files.paths[0]),
+                    ..Origin::default()
+                };
+                let message = format!("compose refuses the project: {reason}");
+                let it = Diagnostic::new(Code::Refused, place, message);
+                loaded
+                    .diagnostics
+                    .push(it.help("mend it until `docker compose config` prints the project"));
+            }
+            loaded.spec = None;
+            Ok(loaded)
+        }
+    }
+}
+
+/// What the files alone say.
+pub struct FromFiles {
+    /// The project.
+    pub loaded: Loaded,
+    /// Variables that are not set and have no default.
+    pub unset: Vec<String>,
+    /// Files that are included or extended and cannot be read.
+    pub absent: Vec<String>,
+}
+
+/// Reads a project without asking compose.
+///
+/// # Errors
+/// A file cannot be read.
+pub fn from_files(request: &Request<'_>, env: &BTreeMap<String, String>) -> Result<FromFiles> {
+    Ok(of_texts(sources(request.files)?, request, env))
+}
+
+/// The same for texts that are at hand.
+pub fn of_texts(
+    sources: Vec<(String, String)>,
+    request: &Request<'_>,
+    env: &BTreeMap<String, String>,
+) -> FromFiles {
     let files = request.files;
-    let sources = sources(files)?;
-    let (docker, mut args) = docker.compose(request.flags, files);
-    args.extend(profiles(request.profiles, &sources));
+    let written = super::files::variables(request.flags, env, files);
+    let variable = |name: &str| env.get(name).or_else(|| written.get(name)).cloned();
+    let top: Vec<String> = files.paths.iter().map(|path| files.name(path)).collect();
+    let named = request.flags.project_name.clone();
+    let named = named.or_else(|| variable("COMPOSE_PROJECT_NAME").filter(|it| !it.is_empty()));
+    let found = compile_files(&FilesInput {
+        sources: &sources,
+        top: &top,
+        named: named.as_deref(),
+        otherwise: &project_of(&files.project_dir),
+        variables: &variable,
+        working_dir: &files.project_dir.to_string_lossy(),
+        read_template: &|path| read_template(&files.project_dir, path),
+    });
+    let mut loaded = finished(
+        found.spec,
+        found.diagnostics,
+        &found.model,
+        sources,
+        request,
+    );
+    // What a file that is no YAML defines is not known either.
+    if loaded.diagnostics.iter().any(|it| it.code == Code::Syntax) {
+        let names = [Code::UnknownName, Code::UnknownService, Code::UnknownSource];
+        loaded.diagnostics.retain(|it| !names.contains(&it.code));
+    }
+    // What is in a file that is not here may be the gate, or use a secret.
+    if !found.absent.is_empty() {
+        loaded
+            .diagnostics
+            .retain(|it| it.code != Code::UnusedSecret);
+    }
+    FromFiles {
+        loaded,
+        unset: found.unset,
+        absent: found.absent,
+    }
+}
+
+/// The name that compose gives to the project of a directory: its own, as far as a project may be called so.
+fn project_of(dir: &Path) -> String {
+    let name = dir.file_name().unwrap_or_default().to_string_lossy();
+    let fits = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    let lower: String = name.to_lowercase().chars().filter(fits).collect();
+    lower.trim_start_matches(['_', '-']).to_owned()
+}
+
+/// What compose says of files.
+enum Answer {
+    /// The model.
+    Model(Output),
+    /// Its reason to refuse them.
+    Refused(String),
+}
+
+async fn ask(
+    docker: &Docker,
+    request: &Request<'_>,
+    sources: &[(String, String)],
+) -> Result<Answer> {
+    let (docker, mut args) = docker.compose(request.flags, request.files);
+    args.extend(profiles(request.profiles, sources));
     args.extend(["config", "--no-env-resolution"].map(str::to_owned));
     let output = docker.output(&args).await?;
-    if !output.status.success() {
-        let diagnostics = check_sources(&sources);
-        if diagnostics.is_empty() {
-            return Err(CommandError::user("compose refuses the project")
-                .because(output.reason().to_owned()));
-        }
-        return Ok(Loaded {
-            spec: None,
-            items: BTreeMap::new(),
-            diagnostics,
-            sources: sources.into_iter().collect(),
-            extras: ModelExtras::default(),
-            files: files.clone(),
-        });
-    }
-    let model = output.text()?;
-    let (spec, mut diagnostics) = compile(&ModelInput {
+    Ok(match output.status.success() {
+        true => Answer::Model(output),
+        false => Answer::Refused(output.reason().to_owned()),
+    })
+}
+
+fn of_model(model: &str, sources: Vec<(String, String)>, request: &Request<'_>) -> Result<Loaded> {
+    let files = request.files;
+    let (spec, diagnostics) = compile(&ModelInput {
         model_yaml: model,
         sources: &sources,
         working_dir: &files.project_dir.to_string_lossy(),
         read_template: &|path| read_template(&files.project_dir, path),
     });
+    // What cannot be read is among the diagnostics.
+    let model = yaml::document(model).unwrap_or_else(|_| Node::null());
+    Ok(finished(spec, diagnostics, &model, sources, request))
+}
+
+/// Looks names up, and adds what only the whole project can say.
+fn finished(
+    spec: Option<ProjectSpec>,
+    mut diagnostics: Vec<Diagnostic>,
+    model: &Node,
+    sources: Vec<(String, String)>,
+    request: &Request<'_>,
+) -> Loaded {
     let mut items = BTreeMap::new();
     if let Some(spec) = &spec {
         let (found, more) = resolve(spec);
@@ -179,15 +331,15 @@ pub async fn load(docker: &Docker, request: &Request<'_>) -> Result<Loaded> {
         diagnostics.extend(super::overlap::overlaps(spec));
         diagnostics.sort_by(|a, b| (&a.place.origin, a.code).cmp(&(&b.place.origin, b.code)));
     }
-    let extras = extras(model);
-    Ok(Loaded {
+    Loaded {
         spec,
         items,
         diagnostics,
-        sources: sources.into_iter().collect(),
-        extras,
-        files: files.clone(),
-    })
+        sources: shown(&sources),
+        texts: sources,
+        extras: extras(model),
+        files: request.files.clone(),
+    }
 }
 
 /// The flags that have compose read these services too.
@@ -308,10 +460,7 @@ fn clause(e: &std::io::Error) -> String {
     }
 }
 
-fn extras(model: &str) -> ModelExtras {
-    let Ok(model) = yaml::document(model) else {
-        return ModelExtras::default();
-    };
+fn extras(model: &Node) -> ModelExtras {
     let text = |node: &Node, key: &str| {
         node.get(key)
             .and_then(Node::as_str)
@@ -379,11 +528,11 @@ mod tests {
     #[test]
     fn volumes_of_the_model_are_told_apart() {
         let text = "services:\n  s: { environment: { LOCKET_SHIM: path=/a$$b } }\nvolumes:\n  a:\n    name: p_a\n    driver: local\n    driver_opts:\n      type: tmpfs\n  b:\n    name: p_b\n";
-        let it = extras(text);
+        let it = extras(&yaml::document(text).unwrap());
         assert!(it.volumes["a"].is_tmpfs());
         assert!(!it.volumes["b"].is_tmpfs());
         assert_eq!(it.volumes["b"].name, "p_b");
         assert_eq!(it.shims["s"], "path=/a$b");
-        assert_eq!(extras("services: {}"), ModelExtras::default());
+        assert_eq!(extras(&Node::null()), ModelExtras::default());
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use locket_controller::own::shim;
+use locket_crds::diag::{Code, Diagnostic};
 use locket_crds::id::ServiceName;
 use locket_crds::spec::{ProjectSpec, ServiceSpec, Via};
 
@@ -162,6 +163,49 @@ pub(super) fn waits(spec: &ProjectSpec, service: &ServiceName, gate: &ServiceNam
     false
 }
 
+/// The same for people who look at their files: one problem for each service, in its place. `left_out` is as in [`refusal`].
+pub fn problems(
+    missing: &[Missing],
+    spec: &ProjectSpec,
+    left_out: Option<&str>,
+) -> Vec<Diagnostic> {
+    let uses = |it: &&ServiceSpec| needs_volume(it) || !it.env.is_empty();
+    let origin = |service: &Option<ServiceName>| {
+        let named = service.as_ref().and_then(|name| spec.services.get(name));
+        let any = named.or_else(|| spec.services.values().find(uses));
+        any.map(|asked| asked.origin.clone()).unwrap_or_default()
+    };
+    let mut out: Vec<Diagnostic> = Vec::new();
+    for same in missing.chunk_by(|a, b| a.service == b.service) {
+        let (order, mounts): (Vec<&Missing>, Vec<&Missing>) = same
+            .iter()
+            .partition(|it| matches!(it.what, What::Gate | What::DependsOn(_)));
+        for it in order {
+            let code = match it.what {
+                What::Gate => Code::NoGate,
+                _ => Code::NotOrdered,
+            };
+            let help = match it.what {
+                What::Gate => {
+                    "run `docker locket init`, or add a service `locket: { provider: { type: locket } }`"
+                }
+                _ => "run `docker locket generate`, or add it to the service's `depends_on`",
+            };
+            let found = Diagnostic::new(code, origin(&it.service), it.to_string());
+            out.push(found.help(help));
+        }
+        if let Some((first, more)) = mounts.split_first() {
+            let found =
+                Diagnostic::new(Code::Incomplete, origin(&first.service), first.to_string());
+            let found = more
+                .iter()
+                .fold(found, |found, it| found.note(it.to_string()));
+            out.push(found.help(cure(left_out)));
+        }
+    }
+    out
+}
+
 /// The gate's refusal, in one line. `left_out` is a generated file that compose was not told of.
 pub fn refusal(missing: &[Missing], left_out: Option<&str>) -> Option<CommandError> {
     let first = missing.first()?;
@@ -169,13 +213,19 @@ pub fn refusal(missing: &[Missing], left_out: Option<&str>) -> Option<CommandErr
         0 => String::new(),
         n => format!(" (and {n} more)"),
     };
-    let cure = match left_out {
+    Some(CommandError::user(format!(
+        "{first}{more}: {}",
+        cure(left_out)
+    )))
+}
+
+fn cure(left_out: Option<&str>) -> String {
+    match left_out {
         Some(file) => format!(
             "{file} has it, and compose was not told of it: add `-f {file}`, or leave out `-f`"
         ),
         None => "run `docker locket generate`".to_owned(),
-    };
-    Some(CommandError::user(format!("{first}{more}: {cure}")))
+    }
 }
 
 #[cfg(test)]

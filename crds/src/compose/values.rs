@@ -38,7 +38,8 @@ impl Scope<'_> {
             Code::UnknownSource,
             place,
             format!("there is no source `{source}`"),
-        );
+        )
+        .mistyped(source, self.known());
         Some(match nearest(source, self.known()) {
             Some(near) => it.help(format!("did you mean `{near}`?")),
             // What looks like a URL may have a password in it.

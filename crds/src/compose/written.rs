@@ -5,12 +5,19 @@ use std::collections::BTreeSet;
 use super::X;
 use crate::diag::{Code, Diagnostic, Lines, Place};
 use crate::read::{Cursor, File, Reading, Written, under};
-use crate::yaml::{self, Node, Value};
+use crate::yaml::{self, Entry, Node, Value};
 
 /// What can be said of the user's files alone, for when compose itself refuses them: syntax, and unquoted templates.
 pub fn check_sources(sources: &[(String, String)]) -> Vec<Diagnostic> {
     let (files, mut problems) = files(sources);
-    for file in &files {
+    problems.extend(alone(&files));
+    problems
+}
+
+/// The same for files that are YAML.
+pub(super) fn alone(files: &[File<'_>]) -> Vec<Diagnostic> {
+    let mut problems = Vec::new();
+    for file in files {
         let reading = Reading::plain(&[]);
         let mut look = vec![];
         for document in &file.documents {
@@ -40,7 +47,7 @@ pub fn check_sources(sources: &[(String, String)]) -> Vec<Diagnostic> {
         }
         problems.extend(reading.problems());
     }
-    problems.extend(mixed(&files));
+    problems.extend(mixed(files));
     problems
 }
 
@@ -122,17 +129,20 @@ pub fn referenced_files(text: &str) -> Vec<String> {
 }
 
 /// The user's files as trees; those that are not YAML are told and left out.
-pub(super) fn files(sources: &[(String, String)]) -> (Vec<File<'_>>, Vec<Diagnostic>) {
+pub(crate) fn files(sources: &[(String, String)]) -> (Vec<File<'_>>, Vec<Diagnostic>) {
     let (mut files, mut problems) = (Vec::new(), Vec::new());
     for (name, text) in sources {
         let lines = Lines::new(text);
         match yaml::documents(text) {
-            Ok(documents) => files.push(File {
-                name,
-                text,
-                lines,
-                documents,
-            }),
+            Ok(mut documents) => {
+                documents.iter_mut().for_each(|it| pairs(it, text));
+                files.push(File {
+                    name,
+                    text,
+                    lines,
+                    documents,
+                });
+            }
             Err(e) => {
                 let at = lines.place(name, &e.at);
                 let line = text
@@ -147,6 +157,59 @@ pub(super) fn files(sources: &[(String, String)]) -> (Vec<File<'_>>, Vec<Diagnos
         }
     }
     (files, problems)
+}
+
+/// Makes mappings of the lists `NAME=value` that services may write for labels and variables.
+fn pairs(document: &mut Node, text: &str) {
+    let services = document.get_mut("services").map(|it| &mut it.value);
+    let Some(Value::Map(services)) = services else {
+        return;
+    };
+    for service in services {
+        for key in ["environment", "labels"] {
+            let Some(node) = service.node.get_mut(key) else {
+                continue;
+            };
+            if let Value::List(all) = &node.value {
+                node.value = Value::Map(all.iter().filter_map(|it| pair(it, text)).collect());
+            }
+        }
+    }
+}
+
+/// `NAME=value` as an entry; where escapes or folding hide the value, both have the place of the whole.
+fn pair(item: &Node, text: &str) -> Option<Entry> {
+    let (key, value) = match item.as_str()?.split_once('=') {
+        Some((key, value)) => (key, Value::Str(value.to_owned())),
+        None => (item.as_str()?, Value::Null),
+    };
+    let whole = item.defined.clone();
+    let raw = text.get(whole.clone()).unwrap_or_default();
+    let start = usize::from(raw.starts_with(['"', '\'']));
+    let own = item.as_str().unwrap_or_default();
+    let (at, defined) = match raw.get(start..).is_some_and(|rest| rest.starts_with(own)) {
+        true => {
+            let (from, end) = (whole.start + start, whole.start + start + own.len());
+            let middle = from + key.len();
+            (from..middle, (middle + 1).min(end)..end)
+        }
+        false => (whole.clone(), whole.clone()),
+    };
+    let used = match item.used == item.defined {
+        true => defined.clone(),
+        false => item.used.clone(),
+    };
+    let node = Node {
+        value,
+        defined,
+        used,
+        tag: item.tag,
+    };
+    Some(Entry {
+        key: Some(key.to_owned()),
+        at,
+        node,
+    })
 }
 
 fn entries(node: Option<&Node>) -> impl Iterator<Item = (&str, &Node)> {

@@ -25,6 +25,11 @@ macro_rules! codes {
                 }
             }
 
+            /// The code with this number.
+            pub fn of_number(number: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|it| it.number() == number)
+            }
+
             /// `unknown-name`.
             pub fn slug(self) -> &'static str {
                 match self {
@@ -55,6 +60,8 @@ codes! {
     InvalidValue = "L005" "invalid-value" Error,
     /// A key that must be there.
     MissingKey = "L006" "missing-key" Error,
+    /// Compose itself refuses the project.
+    Refused = "L007" "refused" Error,
     /// A broken reference.
     Reference = "L010" "reference" Error,
     /// A broken template.
@@ -107,6 +114,22 @@ codes! {
     Dropped = "L043" "dropped" Warning,
     /// A key that is nearly `x-locket`; compose takes any `x-…`.
     Misspelt = "L044" "misspelt" Warning,
+    /// A value in `environment:` that looks like a secret.
+    PlainSecret = "L045" "plain-secret" Warning,
+    /// A reference in `environment:`, which the program would start with as it stands there.
+    PlainReference = "L046" "plain-reference" Warning,
+    /// A command that runs outside of the shim, and uses a variable that only the shim sets.
+    Unwrapped = "L047" "unwrapped" Warning,
+    /// A value that the image reads at its first start only, and a restart for its changes.
+    FirstStart = "L048" "first-start" Warning,
+    /// An `on_change` that cannot do for this service what it is there for.
+    NoEffect = "L049" "no-effect" Warning,
+    /// No service is the gate.
+    NoGate = "L050" "no-gate" Error,
+    /// What a service needs for its secrets to arrive is missing, or not as it must be.
+    Incomplete = "L051" "incomplete" Error,
+    /// A service that does not wait for the gate.
+    NotOrdered = "L052" "not-ordered" Error,
 }
 
 impl fmt::Display for Code {

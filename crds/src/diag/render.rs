@@ -108,8 +108,14 @@ fn snippet<'a>(
     )
 }
 
+/// See [`SourceMap::shown`].
+pub(super) fn shown(sources: &SourceMap, file: &str) -> Option<String> {
+    let masks = sources.masks.iter().filter(|it| it.origin.file == file);
+    Some(Text::new(sources.text(file)?, masks).text)
+}
+
 /// The sources as they may be shown.
-struct Texts<'a>(BTreeMap<&'a str, Text>);
+pub(super) struct Texts<'a>(BTreeMap<&'a str, Text>);
 
 struct Text {
     text: String,
@@ -118,7 +124,7 @@ struct Text {
 }
 
 impl<'a> Texts<'a> {
-    fn new(all: &'a [Diagnostic], sources: &SourceMap) -> Self {
+    pub(super) fn new(all: &'a [Diagnostic], sources: &SourceMap) -> Self {
         let mut out = BTreeMap::new();
         for file in all
             .iter()
@@ -129,11 +135,19 @@ impl<'a> Texts<'a> {
                 let masks = all
                     .iter()
                     .flat_map(|d| &d.masks)
+                    .chain(&sources.masks)
                     .filter(|place| place.origin.file == file);
                 out.insert(file, Text::new(text, masks));
             }
         }
         Self(out)
+    }
+
+    /// The line of a place, as it may be shown.
+    pub(super) fn line(&self, place: &Place) -> Option<&str> {
+        let text = self.0.get(place.origin.file.as_str())?;
+        let line = (place.origin.line as usize).checked_sub(1)?;
+        text.text.get(text.lines.get(line)?.clone())
     }
 
     fn has(&self, place: &Place) -> bool {
@@ -147,9 +161,10 @@ impl<'a> Texts<'a> {
 impl Text {
     /// Masks cover whole characters of what is left after cleaning, which keeps their number.
     fn new<'p>(text: &str, masks: impl Iterator<Item = &'p Place>) -> Self {
-        let mut lines: Vec<Vec<char>> = clean(text)
+        // White space first: a line end of Windows is one, and is no control character that somebody has put there.
+        let mut lines: Vec<Vec<char>> = text
             .split('\n')
-            .map(|l| l.trim_end().chars().collect())
+            .map(|line| clean(line.trim_end()).chars().collect())
             .collect();
         for place in masks {
             let (mut line, mut column) = (

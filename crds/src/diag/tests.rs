@@ -192,3 +192,18 @@ fn lines_and_columns_count_characters_from_one() {
         [(1, 1), (1, 2), (1, 3), (2, 1), (3, 1), (3, 2), (3, 1)]
     );
 }
+
+#[test]
+fn the_reference_page_is_what_the_program_says() {
+    expect_test::expect_file!["../../../docs/reference/diagnostics.md"].assert_eq(&page());
+}
+
+#[test]
+fn every_code_is_explained() {
+    for code in Code::ALL {
+        let it = code.explanation();
+        for text in [it.cause, it.cure, it.bad, it.good] {
+            assert!(!text.is_empty(), "{code}");
+        }
+    }
+}
