@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::cmd::{
-    apply, check, controller, doctor, events, explain, generate, init, pause, plan, refresh,
+    apply, check, controller, doctor, events, explain, generate, init, lsp, pause, plan, refresh,
     run_args, schema, secret, status, trust, up, wait,
 };
 use crate::context::{Context, Surroundings};
@@ -68,6 +68,8 @@ enum Command {
     Controller(controller::ControllerArgs),
     /// Look at everything that locket depends on, and tell what is wrong and its cure
     Doctor(doctor::DoctorArgs),
+    /// A language server for editors, on standard input and output: problems, names, places
+    Lsp(lsp::LspArgs),
     /// Print the JSON Schema of x-locket, of compose files or of locket.yaml
     Schema(schema::SchemaArgs),
 }
@@ -160,6 +162,7 @@ async fn run(command: Command, cx: &Context) -> Result<ExitCode> {
         Command::Trust(args) => trust::run(args, cx).await,
         Command::Controller(args) => controller::run(args, cx).await,
         Command::Doctor(args) => doctor::run(args, cx).await,
+        Command::Lsp(args) => lsp::run(args, cx).await,
         Command::Schema(args) => schema::run(args, cx).await,
     }
 }

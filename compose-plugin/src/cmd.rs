@@ -10,6 +10,7 @@ pub mod explain;
 pub mod generate;
 pub mod init;
 mod looks;
+pub mod lsp;
 pub mod pause;
 pub mod plan;
 pub mod refresh;

@@ -9,7 +9,7 @@ mod raw;
 
 pub use files::{ComposeFlags, Files, How};
 pub use load::{
-    FromFiles, Loaded, ModelExtras, Profiles, Request, examine, from_files, load, of_texts,
+    FromFiles, Loaded, ModelExtras, Profiles, Request, examine, from_files, load, of_texts, texts,
 };
 pub use raw::{Raw, RawService, raw};
 #[cfg(test)]

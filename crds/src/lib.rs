@@ -27,6 +27,7 @@ pub mod schema;
 pub mod spec;
 pub mod template;
 pub mod time;
+pub mod words;
 pub mod yaml;
 
 pub use resolve::resolve;

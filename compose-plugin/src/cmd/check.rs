@@ -131,6 +131,12 @@ async fn examine(args: &CheckArgs, request: &Request<'_>, cx: &Context) -> Resul
     Ok(judged(loaded, Vec::new()))
 }
 
+/// All problems of a project that was read from its files alone, without what the files allow.
+pub fn of_texts(it: FromFiles) -> (Loaded, Vec<Diagnostic>) {
+    let found = of_files(it);
+    (found.loaded, found.problems)
+}
+
 fn of_files(it: FromFiles) -> Found {
     let unset = it.unset.iter().map(|name| {
         format!("the variable {name} is not set here, so what it stands in is not judged")

@@ -11,6 +11,7 @@ use locket_provider::SecretValue;
 use locket_providers::local::{Info, Name};
 
 use self::name::Folder;
+pub use self::name::is_local;
 use crate::config::store_error;
 use crate::context::Context;
 use crate::error::{CommandError, Result};

@@ -374,13 +374,25 @@ fn profiles(wanted: Profiles<'_>, sources: &[(String, String)]) -> Vec<String> {
 
 /// The user's texts, those that they include or extend in front of them.
 fn sources(files: &Files) -> Result<Vec<(String, String)>> {
+    texts(files, &BTreeMap::new())
+}
+
+/// The same, where some texts are newer in an editor than on the disk: by path.
+///
+/// # Errors
+/// A file cannot be read.
+pub fn texts(files: &Files, open: &BTreeMap<PathBuf, String>) -> Result<Vec<(String, String)>> {
+    let read = |path: &Path| match open.get(path) {
+        Some(text) => Ok(text.clone()),
+        None => std::fs::read_to_string(path),
+    };
     let mut out = Vec::new();
     let mut seen: BTreeSet<PathBuf> = files.paths.iter().cloned().collect();
     for path in &files.paths {
-        let text = std::fs::read_to_string(path).map_err(|e| {
+        let text = read(path).map_err(|e| {
             CommandError::user(format!("{} cannot be read", path.display())).because(e)
         })?;
-        referenced(files, path, &text, &mut seen, &mut out);
+        referenced(files, path, &text, &read, &mut seen, &mut out);
         out.push((files.name(path), text));
     }
     Ok(out)
@@ -390,6 +402,7 @@ fn referenced(
     files: &Files,
     from: &Path,
     text: &str,
+    read: &impl Fn(&Path) -> std::io::Result<String>,
     seen: &mut BTreeSet<PathBuf>,
     out: &mut Vec<(String, String)>,
 ) {
@@ -402,10 +415,10 @@ fn referenced(
             continue;
         }
         // What is remote or named by a variable is not at hand; the reader can do without it.
-        let Ok(text) = std::fs::read_to_string(&path) else {
+        let Ok(text) = read(&path) else {
             continue;
         };
-        referenced(files, &path, &text, seen, out);
+        referenced(files, &path, &text, read, seen, out);
         out.push((files.name(&path), text));
     }
 }

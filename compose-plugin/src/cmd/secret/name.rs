@@ -130,7 +130,8 @@ fn means(spec: &ProjectSpec, reference: &SecretRef, name: &Name) -> bool {
         && Name::in_project(spec.project.as_str(), reference.path()).is_ok_and(|it| it == *name)
 }
 
-fn is_local(spec: &ProjectSpec, reference: &SecretRef) -> bool {
+/// Whether a reference of the project means the built-in store.
+pub fn is_local(spec: &ProjectSpec, reference: &SecretRef) -> bool {
     let name = reference.source();
     spec.sources
         .get(name)

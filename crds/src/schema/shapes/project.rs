@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 
 use super::source::{Duration, SourceForms};
 use crate::compose::SIGNALS;
+use crate::words::{ACTIONS, actions};
 
 /// The x-locket nodes of a compose file.
 ///
@@ -374,16 +375,6 @@ pub(super) enum OnChangeForms {
 #[derive(JsonSchema)]
 #[schemars(transparent, extend("enum" = actions()))]
 pub(super) struct Action(String);
-
-const ACTIONS: [&str; 5] = ["auto", "none", "restart", "recreate", "rollout"];
-
-fn actions() -> Vec<String> {
-    let words = ACTIONS.map(str::to_owned);
-    words
-        .into_iter()
-        .chain(SIGNALS.iter().map(|s| format!("signal:{s}")))
-        .collect()
-}
 
 /// An action with its timing: one of `action`, `signal` and `exec`, or none of them for `auto`.
 ///

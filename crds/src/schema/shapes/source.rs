@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 
-use crate::compose::KINDS;
+use crate::words::kinds;
 
 /// A source: its type, or a mapping with everything that is needed to use it.
 ///
@@ -18,13 +18,8 @@ pub(super) enum SourceForms {
 ///
 /// Example: `openbao`
 #[derive(JsonSchema)]
-#[schemars(transparent, extend("enum" = kinds()))]
+#[schemars(transparent, extend("enum" = kinds().collect::<Vec<_>>()))]
 pub(super) struct Kind(String);
-
-fn kinds() -> Vec<&'static str> {
-    let others = ["bao", "op", "onepassword"];
-    KINDS.iter().copied().chain(others).collect()
-}
 
 /// A source with everything that is needed to use it.
 ///
