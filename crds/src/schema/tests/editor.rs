@@ -101,7 +101,7 @@ fn bad_files() {
         let lines: Vec<_> = found.iter().map(|it| it.0).collect();
         let (line, _) = case.expected.clone().unwrap();
         let seen = !lines.is_empty() && lines.iter().all(|it| *it == line);
-        (case.fits_the_schema() || !seen).then(|| (&case.name, found))
+        (case.fits_the_schema() || !seen).then_some((&case.name, found))
     });
     assert_eq!(wrong.collect::<Vec<_>>(), []);
 }
@@ -115,7 +115,7 @@ fn mistakes_that_only_the_reader_can_see() {
         let (line, words) = case.expected.clone().expect(&case.name);
         let as_expected =
             matches!(found.as_slice(), [(at, it)] if *at == line && it.contains(&words));
-        (!case.fits_the_schema() || !as_expected).then(|| (&case.name, found))
+        (!case.fits_the_schema() || !as_expected).then_some((&case.name, found))
     });
     assert_eq!(wrong.collect::<Vec<_>>(), []);
 }
