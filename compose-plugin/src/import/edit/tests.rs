@@ -9,7 +9,9 @@ fn edited(text: &str) -> String {
             Value::Map(all) => {
                 for e in all {
                     match e.key.as_deref().unwrap_or_default() {
-                        it if it.starts_with("GONE") => drop(edits.keys.insert(e.at.start)),
+                        it if it.starts_with("GONE") => {
+                            edits.keys.insert(e.at.start);
+                        }
                         "OLD" => {
                             let new = ("OLD_FILE".to_owned(), "/run/x".to_owned());
                             edits.renamed.insert(e.at.start, new);
@@ -22,7 +24,7 @@ fn edited(text: &str) -> String {
                 for it in all {
                     match it.as_str().unwrap_or_default() {
                         text if text.starts_with("GONE") => {
-                            drop(edits.items.insert(it.defined.start))
+                            edits.items.insert(it.defined.start);
                         }
                         text if text.starts_with("OLD=") => {
                             let new = ("OLD_FILE".to_owned(), "/run/x".to_owned());
