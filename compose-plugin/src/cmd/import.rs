@@ -146,7 +146,7 @@ pub async fn run(flags: &ComposeFlags, options: Options, cx: &Context) -> Result
         });
     }
     cx.term.info(format!(
-        "moved {} into the built-in store; `docker compose up -d` starts services with them, `docker locket init --undo` takes all of it back",
+        "moved {} into the built-in store; `docker compose up -d` starts services with what is there, `docker locket init --undo` takes all of it back",
         many(plan.values.len())
     ));
     Ok(ExitCode::SUCCESS)

@@ -96,8 +96,10 @@ pub fn env(text: &str, raw: bool, values: &[Value]) -> String {
     let Ok(all) = dotenv::settings(text, raw) else {
         return STARS.to_owned();
     };
+    // Compose's own settings are what people must see.
     let places = all
         .into_iter()
+        .filter(|it| !it.name.starts_with("COMPOSE_"))
         .map(|it| it.value)
         .filter(|it| !it.is_empty());
     known(replaced(text, places.collect()), values)
@@ -200,7 +202,7 @@ mod tests {
         "#]]
         .assert_eq(&shown);
         assert_eq!(compose("a: [", &BTreeSet::new(), &[]), STARS);
-        let shown = env("A=canary # c\nB='x\ny'\nC\n", false, &[]);
-        assert_eq!(shown, "A=******** # c\nB=********\nC\n");
+        let shown = env("A=canary # c\nB='x\ny'\nC\nCOMPOSE_FILE=a\n", false, &[]);
+        assert_eq!(shown, "A=******** # c\nB=********\nC\nCOMPOSE_FILE=a\n");
     }
 }
