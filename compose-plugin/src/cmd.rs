@@ -8,6 +8,7 @@ pub mod doctor;
 pub mod events;
 pub mod explain;
 pub mod generate;
+mod import;
 pub mod init;
 mod looks;
 pub mod lsp;

@@ -9,14 +9,14 @@
 
 mod additions;
 pub mod document;
-mod edit;
+pub(crate) mod edit;
 pub mod flags;
 pub mod images;
 pub mod inline;
 pub mod own;
 mod place;
 pub mod prepare;
-mod scalar;
+pub(crate) mod scalar;
 mod sufficient;
 
 pub use additions::{Additions, Check, Service, additions};

@@ -19,6 +19,7 @@ mod error;
 mod gate;
 mod generate;
 mod heap;
+mod import;
 mod lsp;
 mod opener;
 mod output;

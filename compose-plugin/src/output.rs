@@ -101,13 +101,20 @@ impl Term {
 
     /// Asks; only a yes is a yes.
     pub fn confirm(&self, question: &str) -> bool {
+        let answer = self.ask(&format!("{question} [y/N] ")).to_lowercase();
+        matches!(answer.as_str(), "y" | "yes")
+    }
+
+    /// Asks for a line; without blanks around it. Nobody's answer is empty.
+    pub fn ask(&self, question: &str) -> String {
         let mut err = io::stderr().lock();
-        let asked = write!(err, "{question} [y/N] ").and_then(|()| err.flush());
+        let asked = write!(err, "{question}").and_then(|()| err.flush());
         drop(err);
         let mut answer = String::new();
-        asked.is_ok()
-            && io::stdin().read_line(&mut answer).is_ok()
-            && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
+        if asked.is_err() || io::stdin().read_line(&mut answer).is_err() {
+            return String::new();
+        }
+        answer.trim().to_owned()
     }
 
     /// An error with its causes, once, then what to do about it.

@@ -10,6 +10,7 @@
 )]
 
 mod diff;
+mod original;
 
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, Write};
@@ -17,6 +18,8 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::error::{CommandError, Result};
+
+pub use original::{Original, remove};
 
 /// A file as it is and as it shall be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,7 +76,8 @@ pub fn write_all<'a>(changes: impl IntoIterator<Item = &'a Change>) -> Result<()
     };
     let mut aside = Vec::new();
     for change in &changes {
-        aside.push(Aside::new(&change.path, &change.after).map_err(|e| failed(change, e))?);
+        let new = Aside::new(&change.path, change.after.as_bytes(), None);
+        aside.push(new.map_err(|e| failed(change, e))?);
     }
     for change in &changes {
         if read(&change.path)? != change.before {
@@ -108,7 +112,7 @@ pub fn read(path: &Path) -> Result<Option<String>> {
 }
 
 fn replace(path: &Path, text: &str) -> io::Result<()> {
-    Aside::new(path, text)?.take_place()
+    Aside::new(path, text.as_bytes(), None)?.take_place()
 }
 
 /// The new text of a file, on the disk beside it. It goes when this is dropped, unless it has taken the file's place.
@@ -118,11 +122,14 @@ struct Aside {
 }
 
 impl Aside {
-    fn new(path: &Path, text: &str) -> io::Result<Self> {
+    /// `mode`, `uid` and `gid`: those of the file that is there, unless they are said.
+    fn new(path: &Path, bytes: &[u8], said: Option<(u32, u32, u32)>) -> io::Result<Self> {
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        let old = fs::metadata(&path).ok();
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let aside = path.with_file_name(format!(".{name}.locket-{}", std::process::id()));
+        let old = fs::metadata(&path)
+            .ok()
+            .map(|m| (m.mode() & 0o7777, m.uid(), m.gid()));
+        let old = said.or(old);
+        let aside = path.with_file_name(format!("{}{}", aside_prefix(&path), std::process::id()));
         if let Some(dir) = aside.parent() {
             fs::create_dir_all(dir)?;
         }
@@ -133,12 +140,12 @@ impl Aside {
             .open(&aside)?;
         // From here on it is ours to remove.
         let it = Self { path, aside };
-        file.write_all(text.as_bytes())?;
-        let mode = old.as_ref().map_or(0o644, |m| m.mode() & 0o7777);
-        if let Some(old) = &old {
+        file.write_all(bytes)?;
+        if let Some((_, uid, gid)) = old {
             // Only root can give a file away; for everybody else the new file is theirs, as with any editor.
-            let _ = std::os::unix::fs::fchown(&file, Some(old.uid()), Some(old.gid()));
+            let _ = std::os::unix::fs::fchown(&file, Some(uid), Some(gid));
         }
+        let mode = old.map_or(0o644, |(mode, ..)| mode);
         file.set_permissions(Permissions::from_mode(mode))?;
         file.sync_all()?;
         Ok(it)
@@ -147,6 +154,12 @@ impl Aside {
     fn take_place(self) -> io::Result<()> {
         fs::rename(&self.aside, &self.path)
     }
+}
+
+/// How a file is called that is being written beside another; the number of the process follows.
+fn aside_prefix(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    format!(".{name}.locket-")
 }
 
 impl Drop for Aside {

@@ -18,6 +18,7 @@ mod fuzz;
 pub mod id;
 pub mod item;
 pub mod labels;
+pub mod likeness;
 pub mod lint;
 pub mod names;
 mod read;

@@ -23,6 +23,7 @@ mod scenarios {
     mod engine;
     mod generate;
     mod hostile_backend;
+    mod import;
     mod interrupt;
     mod people;
     mod push;

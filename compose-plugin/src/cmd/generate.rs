@@ -112,6 +112,18 @@ pub(super) fn write(prepared: &Prepared, more: &[Change], yes: bool, cx: &Contex
             return Err(CommandError::user("nothing was written"));
         }
     }
+    let generated = generated(prepared, more);
+    write_all(prepared.own.iter().chain(&generated))?;
+    tell(
+        prepared,
+        [names(&prepared.own), names(&generated)].concat(),
+        cx,
+    );
+    Ok(())
+}
+
+/// The files of ours that are to be written.
+pub(super) fn generated(prepared: &Prepared, more: &[Change]) -> Vec<Change> {
     let differs = |c: &&Change| {
         c.before
             .as_ref()
@@ -119,9 +131,12 @@ pub(super) fn write(prepared: &Prepared, more: &[Change], yes: bool, cx: &Contex
     };
     let generated = prepared.generated.iter().filter(differs);
     let more = more.iter().filter(|c| !c.is_empty());
-    let generated: Vec<Change> = generated.chain(more).cloned().collect();
-    write_all(prepared.own.iter().chain(&generated))?;
-    match [names(&prepared.own), names(&generated)].concat() {
+    generated.chain(more).cloned().collect()
+}
+
+/// Says what was written, and what is left to do.
+pub(super) fn tell(prepared: &Prepared, written: Vec<String>, cx: &Context) {
+    match written {
         all if all.is_empty()
             && prepared.generated.is_none()
             && prepared
@@ -142,7 +157,6 @@ pub(super) fn write(prepared: &Prepared, more: &[Change], yes: bool, cx: &Contex
     for note in &prepared.notes {
         cx.term.warn(note);
     }
-    Ok(())
 }
 
 fn check(prepared: &Prepared, cx: &Context) -> Result<ExitCode> {

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::generate::{warn, write};
-use super::schema;
+use super::{import, schema};
 use crate::compose::ComposeFlags;
 use crate::context::Context;
 use crate::docker::Docker;
@@ -30,6 +30,15 @@ pub struct InitArgs {
     /// Add all lines to the compose file itself instead of a file beside it
     #[arg(long)]
     inline: bool,
+    /// Move values that look like secrets from the project's files into the built-in store
+    #[arg(long)]
+    import: bool,
+    /// With --import: leave VARIABLE or SERVICE.VARIABLE where it is; may be given several times
+    #[arg(long, value_name = "NAME", requires = "import")]
+    skip: Vec<String>,
+    /// Take the last import back: files and modes as they were, its secrets removed
+    #[arg(long, conflicts_with_all = ["import", "inline"])]
+    undo: bool,
 }
 
 /// Runs it.
@@ -37,25 +46,48 @@ pub struct InitArgs {
 /// # Errors
 /// As `generate`.
 pub async fn run(args: InitArgs, cx: &Context) -> Result<ExitCode> {
+    if args.undo {
+        return import::undo(&args.compose, args.yes, cx).await;
+    }
+    if args.import {
+        let options = import::Options {
+            skip: args.skip,
+            yes: args.yes,
+            inline: args.inline,
+        };
+        return import::run(&args.compose, options, cx).await;
+    }
+    init(&args.compose, args.inline, args.yes, cx).await
+}
+
+/// Gate, mounts and schema line.
+pub(super) async fn init(
+    flags: &ComposeFlags,
+    inline: bool,
+    yes: bool,
+    cx: &Context,
+) -> Result<ExitCode> {
+    let (prepared, schema) = prepared(flags, inline, cx).await?;
+    warn(&prepared, cx);
+    write(&prepared, std::slice::from_ref(&schema), yes, cx)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What `init` would write: changes of the project, and the schema file.
+pub(super) async fn prepared(
+    flags: &ComposeFlags,
+    inline: bool,
+    cx: &Context,
+) -> Result<(Prepared, Change)> {
     let docker = Docker::new(&cx.globals, &cx.env, &cx.dir);
     let options = Options {
-        inline: args.inline,
+        inline,
         always_gate: true,
         ..Options::default()
     };
-    let mut prepared = prepare(
-        &docker,
-        &args.compose,
-        &cx.env,
-        &cx.dir,
-        options,
-        cx.term.color(),
-    )
-    .await?;
-    warn(&prepared, cx);
+    let mut prepared = prepare(&docker, flags, &cx.env, &cx.dir, options, cx.term.color()).await?;
     let schema = add_modeline(&mut prepared)?;
-    write(&prepared, std::slice::from_ref(&schema), args.yes, cx)?;
-    Ok(ExitCode::SUCCESS)
+    Ok((prepared, schema))
 }
 
 /// Puts the schema's line on top of the first compose file; returns the schema file.

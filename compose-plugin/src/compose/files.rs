@@ -340,7 +340,7 @@ fn parent(path: &Path) -> PathBuf {
 }
 
 /// Without `.` and `..`, as compose cleans paths: by their text.
-fn clean(path: &Path) -> PathBuf {
+pub fn clean(path: &Path) -> PathBuf {
     let mut out = PathBuf::new();
     for part in path.components() {
         match part {

@@ -42,19 +42,19 @@ impl std::error::Error for EditError {}
 type Result<T> = std::result::Result<T, EditError>;
 
 /// A text with its tree.
-pub(super) struct Doc<'a> {
-    pub(super) text: &'a str,
-    pub(super) root: Node,
+pub(crate) struct Doc<'a> {
+    pub(crate) text: &'a str,
+    pub(crate) root: Node,
 }
 
 impl<'a> Doc<'a> {
-    pub(super) fn new(text: &'a str) -> Result<Self> {
+    pub(crate) fn new(text: &'a str) -> Result<Self> {
         let root = yaml::document(text).map_err(|_| EditError::Unreadable)?;
         Ok(Self { text, root })
     }
 
     /// A key of the document with its value.
-    pub(super) fn find(&self, path: &[&str]) -> Result<&Entry> {
+    pub(crate) fn find(&self, path: &[&str]) -> Result<&Entry> {
         let absent = || EditError::Absent(path.join("."));
         let (last, above) = path.split_last().ok_or_else(absent)?;
         let node = above
@@ -64,25 +64,25 @@ impl<'a> Doc<'a> {
         node.entry(last).ok_or_else(absent)
     }
 
-    fn unusual(&self, at: usize) -> EditError {
+    pub(crate) fn unusual(&self, at: usize) -> EditError {
         let before = self.text.get(..at).unwrap_or_default();
         EditError::Unusual {
             line: before.matches('\n').count() + 1,
         }
     }
 
-    fn line_start(&self, at: usize) -> usize {
+    pub(crate) fn line_start(&self, at: usize) -> usize {
         self.text[..at].rfind('\n').map_or(0, |n| n + 1)
     }
 
     /// After the line feed of the line; the end of the text if it has none.
-    fn line_end(&self, at: usize) -> usize {
+    pub(crate) fn line_end(&self, at: usize) -> usize {
         self.text[at..]
             .find('\n')
             .map_or(self.text.len(), |n| at + n + 1)
     }
 
-    fn eol(&self, at: usize) -> &'static str {
+    pub(crate) fn eol(&self, at: usize) -> &'static str {
         let end = self.line_end(at);
         if self.text[..end].ends_with("\r\n")
             || (!self.text[..end].ends_with('\n') && self.text.contains("\r\n"))
@@ -118,7 +118,7 @@ impl<'a> Doc<'a> {
     }
 
     /// Adds a list to the mapping that is the value of an entry: an item a line, if the mapping is in block style.
-    pub(super) fn add_list(
+    pub(crate) fn add_list(
         &self,
         of: &Entry,
         key: &str,
@@ -139,7 +139,7 @@ impl<'a> Doc<'a> {
     }
 
     /// Adds `key: value` to the mapping that is the value of an entry; after one of these keys, if it can be.
-    pub(super) fn add_key(
+    pub(crate) fn add_key(
         &self,
         of: &Entry,
         key: &str,
@@ -204,7 +204,7 @@ impl<'a> Doc<'a> {
     }
 
     /// Adds an item to the list that is the value of an entry.
-    pub(super) fn add_item(&self, of: &Entry, item: &str) -> Result<String> {
+    pub(crate) fn add_item(&self, of: &Entry, item: &str) -> Result<String> {
         let start = of.node.defined.start;
         match &of.node.value {
             Value::List(_) if self.text[start..].starts_with('[') => {
@@ -226,7 +226,7 @@ impl<'a> Doc<'a> {
     }
 
     /// Puts something else where the value of an entry is written.
-    pub(super) fn set(&self, of: &Entry, value: &str) -> Result<String> {
+    pub(crate) fn set(&self, of: &Entry, value: &str) -> Result<String> {
         let at = match alias(of) {
             Some(at) => at,
             None => of.node.defined.start..self.end(&of.node)?,
@@ -282,7 +282,7 @@ impl<'a> Doc<'a> {
     }
 
     /// Where the text of a node ends.
-    fn end(&self, node: &Node) -> Result<usize> {
+    pub(crate) fn end(&self, node: &Node) -> Result<usize> {
         let start = node.defined.start;
         match (&node.value, self.text[start..].chars().next()) {
             (Value::List(_) | Value::Map(_), Some('[' | '{')) => {
@@ -300,7 +300,7 @@ impl<'a> Doc<'a> {
     }
 
     /// After the bracket that closes the one here; quotes and comments are stepped over.
-    fn flow_end(&self, start: usize) -> Option<usize> {
+    pub(crate) fn flow_end(&self, start: usize) -> Option<usize> {
         let mut depth = 0_usize;
         let mut chars = self.text[start..].char_indices().peekable();
         let mut before = ' ';
@@ -339,18 +339,18 @@ impl<'a> Doc<'a> {
 }
 
 /// The bytes of an alias that is the value of an entry.
-pub(super) fn alias(of: &Entry) -> Option<std::ops::Range<usize>> {
+pub(crate) fn alias(of: &Entry) -> Option<std::ops::Range<usize>> {
     let node = &of.node;
     (node.used != node.defined && node.used.start > of.at.start).then(|| node.used.clone())
 }
 
 /// Whether a key is written in the mapping itself, and did not come into it by a merge.
-pub(super) fn is_own(map: &Node, e: &Entry) -> bool {
+pub(crate) fn is_own(map: &Node, e: &Entry) -> bool {
     e.at.start >= map.defined.start && e.node.used.start > e.at.start
 }
 
 /// A list with one more item in front, or a mapping with one more key, in flow style on one line.
-pub(super) fn flow_with(node: &Node, item: &str, entry: (&str, &str)) -> Option<String> {
+pub(crate) fn flow_with(node: &Node, item: &str, entry: (&str, &str)) -> Option<String> {
     match &node.value {
         Value::List(all) => Some(scalar::list(
             std::iter::once(item.to_owned()).chain(all.iter().map(scalar::flow)),

@@ -79,7 +79,7 @@ fn depends(node: &Node, gate: &str) -> bool {
 
 /// Reads the result once more: an edit that did not do what it should, or did more, is not handed out. `key` is the one
 /// that may differ: of the document, of its services, or of one of them.
-pub(super) fn proven(
+pub(crate) fn proven(
     before: &str,
     after: String,
     key: &str,

@@ -8,7 +8,7 @@ use locket_crds::yaml::{Node, Value};
 const WORDS: [&str; 9] = ["true", "false", "yes", "no", "on", "off", "null", "y", "n"];
 
 /// A text, fit for a flow collection.
-pub(super) fn scalar(text: &str) -> String {
+pub(crate) fn scalar(text: &str) -> String {
     let harmless = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '/' | '.' | '-');
     let begins = |c: char| c.is_ascii_alphabetic() || c == '/' || c == '_';
     let word = WORDS.iter().any(|w| text.eq_ignore_ascii_case(w));
@@ -24,7 +24,7 @@ pub(super) fn scalar(text: &str) -> String {
 }
 
 /// A text in double quotes.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
         match c {
@@ -44,12 +44,12 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 /// A text whose dollars compose must not take for variables.
-pub(super) fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     text.replace('$', "$$")
 }
 
 /// A tree in flow style, on one line.
-pub(super) fn flow(node: &Node) -> String {
+pub(crate) fn flow(node: &Node) -> String {
     match &node.value {
         Value::Null => "null".to_owned(),
         Value::Bool(it) => it.to_string(),
@@ -64,12 +64,12 @@ pub(super) fn flow(node: &Node) -> String {
 }
 
 /// `[a, b]` of texts that are YAML already.
-pub(super) fn list(all: impl IntoIterator<Item = String>) -> String {
+pub(crate) fn list(all: impl IntoIterator<Item = String>) -> String {
     format!("[{}]", all.into_iter().collect::<Vec<_>>().join(", "))
 }
 
 /// `{ a: b }` of texts that are YAML already.
-pub(super) fn map(all: impl IntoIterator<Item = (String, String)>) -> String {
+pub(crate) fn map(all: impl IntoIterator<Item = (String, String)>) -> String {
     let all: Vec<_> = all
         .into_iter()
         .map(|(key, value)| format!("{key}: {value}"))

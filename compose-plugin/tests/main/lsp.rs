@@ -180,11 +180,11 @@ fn problems_follow_what_is_typed() {
     };
     assert_eq!(own(editor.open(&path, COMPOSE)), []);
     let found = own(editor.edit(&path, &COMPOSE.replace("SMTP: smtp", "SMTP: smpt")));
-    let [(16, code, message)] = found.as_slice() else {
+    let [(7, unused, _), (16, code, message)] = found.as_slice() else {
         panic!("{found:?}");
     };
-    assert_eq!(code, "L020");
-    assert!(message.contains("smtp"), "{message}");
+    assert_eq!((unused.as_str(), code.as_str()), ("L041", "L020"));
+    assert!(message.contains("did you mean `smtp`?"), "{message}");
     // What cannot be read at all is a problem like any other.
     let broken = own(editor.edit(&path, "services: [\n"));
     assert_eq!(broken.len(), 1, "{broken:?}");

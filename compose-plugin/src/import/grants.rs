@@ -1,0 +1,248 @@
+//! What services are given instead: the block `x-locket`, or more keys of the one that is there.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use locket_crds::yaml::{Node, Value as Yaml};
+
+use crate::generate::EditError;
+use crate::generate::edit::Doc;
+use crate::generate::own::proven;
+use crate::generate::scalar::{list, map, quoted, scalar};
+
+type Result<T> = std::result::Result<T, EditError>;
+
+const X: &str = "x-locket";
+
+/// What is given, and under which names.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Grants {
+    /// Names of the catalogue; each is one of the built-in store.
+    pub secrets: BTreeSet<String>,
+    /// The services.
+    pub services: BTreeMap<String, Own>,
+}
+
+/// What one service is given.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Own {
+    /// Variable → a name, or a text with one in it.
+    pub env: BTreeMap<String, String>,
+    /// Files.
+    pub files: Vec<Given>,
+    /// Where they are, if not at the usual place.
+    pub path: Option<String>,
+    /// Among them is one that is read at the first start only.
+    pub first_start: bool,
+    /// Among them is one that is read at every start.
+    pub asks: bool,
+}
+
+/// One file.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Given {
+    /// The name of the secret.
+    pub source: String,
+    /// The file's name.
+    pub target: String,
+    /// As compose's own.
+    pub mode: Option<String>,
+    /// As compose's own.
+    pub uid: Option<String>,
+    /// As compose's own.
+    pub gid: Option<String>,
+}
+
+impl Given {
+    fn text(&self) -> String {
+        if self.target == self.source
+            && self.mode.is_none()
+            && self.uid.is_none()
+            && self.gid.is_none()
+        {
+            return scalar(&self.source);
+        }
+        let field = |name: &str, value: &str| (name.to_owned(), scalar(value));
+        let mut all = vec![field("source", &self.source), field("target", &self.target)];
+        let more = [("mode", &self.mode), ("uid", &self.uid), ("gid", &self.gid)];
+        all.extend(
+            more.into_iter()
+                .filter_map(|(name, it)| Some(field(name, it.as_deref()?))),
+        );
+        map(all)
+    }
+}
+
+impl Own {
+    /// Each key with its value in flow style.
+    fn keys(&self) -> Vec<(&'static str, String)> {
+        let mut out = Vec::new();
+        if let Some(path) = &self.path {
+            out.push(("path", scalar(path)));
+        }
+        if !self.env.is_empty() {
+            out.push((
+                "env",
+                map(self
+                    .env
+                    .iter()
+                    .map(|(name, value)| (scalar(name), variable(value)))),
+            ));
+        }
+        if !self.files.is_empty() {
+            out.push(("secrets", list(self.files.iter().map(Given::text))));
+        }
+        if self.first_start && !self.asks {
+            out.push(("on_change", "none".to_owned()));
+        }
+        out
+    }
+
+    fn flow(&self) -> String {
+        map(self
+            .keys()
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value)))
+    }
+}
+
+/// A name, or a text: braces are read by YAML where they are not quoted.
+fn variable(value: &str) -> String {
+    if value.contains("{{") {
+        quoted(value)
+    } else {
+        scalar(value)
+    }
+}
+
+/// Plain YAML also in flow style: no blank stands behind the colon.
+fn reference(name: &str) -> String {
+    format!("local:{name}")
+}
+
+impl Grants {
+    /// The text of a compose file with all of this in it.
+    ///
+    /// # Errors
+    /// Its `x-locket` is written in an unusual way.
+    pub fn write(&self, text: &str) -> Result<String> {
+        if self.services.is_empty() {
+            return Ok(text.to_owned());
+        }
+        let after = match Doc::new(text)?.root.entry(X) {
+            None => self.appended(text),
+            Some(_) => self.added(text.to_owned())?,
+        };
+        proven(text, after, X, |root| self.there(root.get(X)?))
+    }
+
+    /// The block on its own, at the end.
+    fn appended(&self, text: &str) -> String {
+        let eol = if text.contains("\r\n") { "\r\n" } else { "\n" };
+        let mut out = text.to_owned();
+        if !out.is_empty() && !out.ends_with('\n') {
+            out.push_str(eol);
+        }
+        let mut line = |indent: usize, text: &str| {
+            out.push_str(&" ".repeat(indent));
+            out.push_str(text);
+            out.push_str(eol);
+        };
+        line(0, "");
+        line(0, "x-locket:");
+        line(2, "secrets:");
+        for name in &self.secrets {
+            line(4, &format!("{}: {}", scalar(name), reference(name)));
+        }
+        line(2, "services:");
+        for (service, own) in &self.services {
+            line(4, &format!("{}:", scalar(service)));
+            for (key, value) in own.keys() {
+                match key {
+                    "env" => {
+                        line(6, "env:");
+                        for (name, value) in &own.env {
+                            line(8, &format!("{}: {}", scalar(name), variable(value)));
+                        }
+                    }
+                    _ => line(6, &format!("{key}: {value}")),
+                }
+            }
+        }
+        out
+    }
+
+    /// Key by key into the one that is there.
+    fn added(&self, mut text: String) -> Result<String> {
+        for name in self.secrets.iter().rev() {
+            text = with(text, &[X, "secrets"], &scalar(name), name, &reference(name))?;
+        }
+        for (service, own) in self.services.iter().rev() {
+            let there = {
+                let doc = Doc::new(&text)?;
+                doc.find(&[X, "services", service]).is_ok()
+            };
+            if !there {
+                text = with(
+                    text,
+                    &[X, "services"],
+                    &scalar(service),
+                    service,
+                    &own.flow(),
+                )?;
+                continue;
+            }
+            let at = [X, "services", service.as_str()];
+            for (name, value) in own.env.iter().rev() {
+                text = with(
+                    text,
+                    &[X, "services", service, "env"],
+                    &scalar(name),
+                    name,
+                    &variable(value),
+                )?;
+            }
+            for file in own.files.iter().rev() {
+                let doc = Doc::new(&text)?;
+                text = match doc.find(&[X, "services", service, "secrets"]) {
+                    Ok(all) => doc.add_item(all, &file.text())?,
+                    Err(_) => doc.add_key(doc.find(&at)?, "secrets", &list([file.text()]), &[])?,
+                };
+            }
+        }
+        Ok(text)
+    }
+
+    /// Whether everything stands there now.
+    fn there(&self, x: &Node) -> Option<()> {
+        for name in &self.secrets {
+            x.get("secrets")?.get(name)?;
+        }
+        for (service, own) in &self.services {
+            let it = x.get("services")?.get(service)?;
+            for (name, value) in &own.env {
+                (it.get("env")?.get(name)?.as_str()? == value).then_some(())?;
+            }
+            let files = it.get("secrets").map(|it| &it.value);
+            let many = match files {
+                Some(Yaml::List(all)) => all.len(),
+                _ => 0,
+            };
+            (many >= own.files.len()).then_some(())?;
+        }
+        Some(())
+    }
+}
+
+/// Adds a key to a mapping that may not be there yet.
+fn with(text: String, path: &[&str], key: &str, name: &str, value: &str) -> Result<String> {
+    let doc = Doc::new(&text)?;
+    if let Ok(of) = doc.find(path) {
+        return match of.node.get(name) {
+            Some(_) => Ok(text.clone()),
+            None => doc.add_key(of, key, value, &[]),
+        };
+    }
+    let (last, above) = path.split_last().ok_or(EditError::Failed)?;
+    let of = doc.find(above)?;
+    doc.add_key(of, last, &format!("{{ {key}: {value} }}"), &[])
+}

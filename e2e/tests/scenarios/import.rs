@@ -1,0 +1,221 @@
+//! Values that are written in a project's files move into the store, and every service sees what it saw before.
+//! No twin on the fake engine: it is about the user's files, and about compose's reading of them.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt as _;
+
+use locket_e2e::Project;
+
+const FILES: [&str; 4] = ["compose.yaml", ".env", "api.env", "token.txt"];
+
+/// A project with values in all the places where people write them.
+fn project(name: &str) -> Project {
+    let mut p = Project::new(name, "services: {}\n");
+    let mut canary = |name: &str| p.canary(name);
+    let (db, key, smtp, token) = (canary("db"), canary("key"), canary("smtp"), canary("token"));
+    let (pem, jwt) = (canary("pem"), canary("jwt"));
+    p.write(
+        "compose.yaml",
+        format!(
+            r#"# the shop
+x-app: &app
+  image: locket-test/busybox
+  pull_policy: never
+  command: [sleep, "86400"]
+x-env: &env
+  JWT_SECRET: 'it''s {jwt} # ü'   # all of them
+services:
+  api:
+    <<: *app
+    env_file: api.env
+    environment:
+      <<: *env
+      # the database
+      DB_PASSWORD: ${{DB_PASSWORD}}
+      DATABASE_URL: "postgres://app:${{DB_PASSWORD}}@db/app"
+      LOG_LEVEL: info
+    secrets: [token]
+  web:
+    <<: *app
+    environment:
+      - "API_KEY=a \"b\" $$HOME {key} # ü\\"
+      - DB_PASSWORD
+  job: {{ <<: *app, environment: *env }}
+secrets:
+  token: {{ file: ./token.txt }}
+"#
+        ),
+    );
+    p.write(
+        ".env",
+        format!("# for compose\nPLAIN=1\nexport DB_PASSWORD='$x {db} #\"'   # rotate me\n"),
+    );
+    let pem = format!("-----BEGIN PRIVATE KEY-----\n{pem}\n-----END PRIVATE KEY-----\n");
+    p.write(
+        "api.env",
+        format!("SMTP_PASSWORD=\"{smtp} \\\"q\\\"\"\nTLS_KEY=\"{pem}\"\nMODE=api"),
+    );
+    p.write("token.txt", format!("{token}\n"));
+    for (name, mode) in FILES.iter().zip([0o644, 0o600, 0o640, 0o400]) {
+        let mode = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(p.dir().join(name), mode).unwrap();
+    }
+    p
+}
+
+type Seen = BTreeMap<(&'static str, &'static str), Vec<u8>>;
+
+const VARIABLES: [(&str, &str); 10] = [
+    ("api", "DB_PASSWORD"),
+    ("api", "DATABASE_URL"),
+    ("api", "SMTP_PASSWORD"),
+    ("api", "TLS_KEY"),
+    ("api", "MODE"),
+    ("api", "LOG_LEVEL"),
+    ("api", "JWT_SECRET"),
+    ("web", "API_KEY"),
+    ("web", "DB_PASSWORD"),
+    ("job", "JWT_SECRET"),
+];
+
+/// What services would see before the import, as compose says. They are not started with it: Docker would keep the values on its disk.
+fn meant(p: &Project) -> Seen {
+    let said = p
+        .compose(&["config", "--format", "json"])
+        .says_values()
+        .ok();
+    let model: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
+    let value = |(service, name): (&'static str, &'static str)| {
+        let text = model["services"][service]["environment"][name]
+            .as_str()
+            .unwrap();
+        ((service, name), text.replace("$$", "$").into_bytes())
+    };
+    let mut out: Seen = VARIABLES.into_iter().map(value).collect();
+    out.insert(
+        ("api", "file"),
+        std::fs::read(p.dir().join("token.txt")).unwrap(),
+    );
+    out
+}
+
+/// What they see.
+fn seen(p: &Project) -> Seen {
+    let value = |(service, name): (&'static str, &'static str)| {
+        (
+            (service, name),
+            p.container(service).env(name).unwrap_or_default(),
+        )
+    };
+    let mut out: Seen = VARIABLES.into_iter().map(value).collect();
+    let file = p.container("api").read("/run/secrets/token");
+    out.insert(("api", "file"), file.unwrap_or_default());
+    out
+}
+
+/// Bytes and modes of everything in the project's folder.
+fn files(p: &Project) -> BTreeMap<String, (Vec<u8>, u32)> {
+    let mut out = BTreeMap::new();
+    let mut left = vec![p.dir().to_owned()];
+    while let Some(dir) = left.pop() {
+        for entry in std::fs::read_dir(&dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                left.push(path);
+                continue;
+            }
+            let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+            let name = path.strip_prefix(p.dir()).unwrap().display().to_string();
+            out.insert(name, (std::fs::read(&path).unwrap(), mode));
+        }
+    }
+    out
+}
+
+/// Removes what the import has put into the store.
+fn forget(p: &Project) {
+    let all = [
+        "api-key",
+        "db-password",
+        "jwt-secret",
+        "locket-import-undo",
+        "smtp-password",
+        "tls-key",
+        "token",
+    ];
+    p.locket(&[&["secret", "rm", "--yes"], &all[..]].concat())
+        .ok();
+}
+
+#[test]
+fn an_imported_project_sees_what_it_saw_and_can_be_taken_back() {
+    let p = project("import");
+    let (before, meant_before) = (files(&p), meant(&p));
+    assert!(meant_before.values().all(|it| !it.is_empty()));
+
+    let said = p.locket(&["init", "--import"]).fails();
+    assert!(said.all().contains("DB_PASSWORD"), "{}", said.all());
+    assert!(
+        said.all().contains("--yes"),
+        "nobody is here to ask: {}",
+        said.all()
+    );
+    assert_eq!(files(&p), before, "nothing was written");
+
+    p.locket(&["init", "--import", "--yes"]).ok();
+    assert!(!p.dir().join("token.txt").exists());
+    p.compose(&["up", "-d"]).ok();
+    assert!(seen(&p) == meant_before, "every service sees the same");
+    // In files, in what was printed, in the engine's answers: nowhere.
+    assert_eq!(p.search(), []);
+
+    // What people change themselves is theirs.
+    let ours = std::fs::read_to_string(p.dir().join("compose.yaml")).unwrap();
+    p.write("compose.yaml", format!("{ours}# mine\n"));
+    let said = p.locket(&["init", "--undo", "--yes"]).fails();
+    assert!(said.all().contains("compose.yaml"), "{}", said.all());
+    p.write("compose.yaml", ours);
+    p.locket(&["init", "--undo", "--yes"]).ok();
+    assert!(files(&p) == before, "bytes and modes are those from before");
+    p.locket(&["init", "--undo", "--yes"]).fails();
+    assert!(meant(&p) == meant_before);
+
+    // And the same again, so that nothing of it is left in a file.
+    p.locket(&["init", "--import", "--yes"]).ok();
+    p.compose(&["up", "-d"]).ok();
+    assert!(seen(&p) == meant_before);
+    forget(&p);
+    p.finish();
+}
+
+#[test]
+fn an_import_that_is_killed_is_taken_back() {
+    let p = project("import-killed");
+    let before = files(&p);
+    let program = locket_e2e::binary().display().to_string();
+    let script = r#"timeout -s KILL "$1" "$2" init --import --yes"#;
+    let (mut killed, mut changed) = (0, 0);
+    // From before the first write to after the last one, however long that takes here.
+    for step in 1..=60 {
+        let after = format!("{:.2}", f64::from(step) * 0.1);
+        let ended = p.shell(script, &[&after, &program]).any();
+        killed += usize::from(ended.code == 137);
+        changed += usize::from(files(&p) != before);
+        let undone = p.locket(&["init", "--undo", "--yes"]).any();
+        let none = undone.all().contains("nothing was imported");
+        assert!(undone.code == 0 || none, "{}", undone.all());
+        assert!(
+            files(&p) == before,
+            "killed after {after} s: {:?}",
+            files(&p).keys()
+        );
+        if ended.code == 0 {
+            break;
+        }
+    }
+    assert!(killed > 0 && changed > 0);
+    p.locket(&["init", "--import", "--yes"]).ok();
+    assert_eq!(p.search(), []);
+    forget(&p);
+    p.finish();
+}
