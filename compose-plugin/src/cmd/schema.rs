@@ -29,7 +29,7 @@ pub async fn run(args: SchemaArgs, cx: &Context) -> Result<ExitCode> {
         (_, true) => CONFIG,
         _ => X_LOCKET,
     };
-    cx.term.out(&pretty(schema));
+    cx.term.out(pretty(schema));
     Ok(ExitCode::SUCCESS)
 }
 
