@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use locket_e2e::binary;
 
 /// The goal is 8 MiB; docs/benchmarks.md says where it stands. This keeps it from growing unseen.
-const BUDGET: usize = 12 << 20;
+const BUDGET: usize = 13 << 20;
 
 #[test]
 fn the_binary_is_static_and_within_its_budget() {
