@@ -25,16 +25,17 @@ impl fmt::Display for Likeness {
     }
 }
 
-/// Words of names that mean a secret; with more than one part, parts that follow each other.
-const WORDS: [&str; 14] = [
+/// Words that say of a name that its value is a secret, wherever they stand; what is told of it is the first that fits.
+const ANYWHERE: [&str; 6] = [
     "PASSWORD",
     "PASSWD",
     "PASSPHRASE",
     "SECRET",
-    "TOKEN",
     "CREDENTIAL",
-    "CREDENTIALS",
     "APIKEY",
+];
+/// Several words of a name that mean one: better told than the last of them alone.
+const TOGETHER: [&str; 6] = [
     "API_KEY",
     "PRIVATE_KEY",
     "ACCESS_KEY",
@@ -42,35 +43,70 @@ const WORDS: [&str; 14] = [
     "SIGNING_KEY",
     "MASTER_KEY",
 ];
-/// The same, where the name ends with them: elsewhere they mean something else.
-const LAST_WORDS: [&str; 3] = ["PASS", "PWD", "PW"];
+/// The same, as the last word of a name: elsewhere they mean something else.
+const LAST: [&str; 5] = ["KEY", "PASS", "PWD", "PW", "TOKEN"];
 /// What a name ends with that is about a secret, and none.
-const NOT_SECRET: [&str; 24] = [
+const ABOUT: [&str; 53] = [
+    "AGE",
+    "ALGO",
     "ALGORITHM",
+    "ARN",
+    "AUDIENCE",
+    "BACKEND",
     "CLASS",
     "COUNT",
+    "DAYS",
     "DIR",
     "DRIVER",
     "ENABLED",
     "ENDPOINT",
+    "EXPIRATION",
+    "EXPIRES",
     "EXPIRY",
+    "FIELD",
     "FILE",
+    "FORMAT",
+    "HASHER",
     "HEADER",
     "HOST",
+    "HOURS",
     "ID",
     "ISSUER",
+    "ITERATIONS",
+    "KIND",
     "LENGTH",
     "LIFETIME",
+    "LIMIT",
+    "METHOD",
+    "MINUTES",
+    "MODE",
     "NAME",
     "PATH",
     "POLICY",
     "PORT",
+    "PREFIX",
+    "PROVIDER",
+    "REGEX",
+    "REGION",
     "REQUIRED",
+    "ROUNDS",
+    "SECONDS",
+    "SIZE",
+    "STORE",
+    "TIMEOUT",
     "TTL",
     "TYPE",
+    "URI",
+    "URL",
     "USER",
     "USERNAME",
 ];
+/// Words that make a switch or a limit of it, wherever they stand.
+const SWITCHES: [&str; 8] = [
+    "ALLOW", "DISABLE", "ENABLE", "MAX", "MIN", "RANDOM", "REQUIRE", "SORT",
+];
+/// Words of keys that open nothing.
+const OTHER_KEYS: [&str; 4] = ["CACHE", "FOREIGN", "PARTITION", "PRIMARY"];
 /// What a name ends with whose value is random, and no secret.
 const NOT_RANDOM: [&str; 12] = [
     "CHECKSUM",
@@ -87,28 +123,39 @@ const NOT_RANDOM: [&str; 12] = [
     "VERSION",
 ];
 /// Beginnings of tokens that their issuers have made recognisable, and what they are.
-const PREFIXES: [(&str, &str); 14] = [
+const PREFIXES: [(&str, &str); 23] = [
     ("AKIA", "an AWS access key"),
     ("ASIA", "an AWS access key"),
     ("ghp_", "a GitHub token"),
     ("gho_", "a GitHub token"),
+    ("ghu_", "a GitHub token"),
     ("ghs_", "a GitHub token"),
+    ("ghr_", "a GitHub token"),
     ("github_pat_", "a GitHub token"),
     ("glpat-", "a GitLab token"),
+    ("xoxa-", "a Slack token"),
     ("xoxb-", "a Slack token"),
     ("xoxp-", "a Slack token"),
+    ("xoxr-", "a Slack token"),
+    ("xoxs-", "a Slack token"),
     ("xapp-", "a Slack token"),
     ("sk_live_", "a Stripe key"),
     ("rk_live_", "a Stripe key"),
+    ("whsec_", "a Stripe key"),
+    ("AIza", "a Google API key"),
     ("SG.", "a SendGrid key"),
-    ("hvs.", "a Vault token"),
+    ("hvs.", "an OpenBao or Vault token"),
+    ("npm_", "an npm token"),
+    ("AGE-SECRET-KEY-1", "an age key"),
 ];
+/// A form that is one only as far as the password stands there.
+pub(crate) const URL: &str = "a URL with a password";
 /// Fewest bytes of a token behind its prefix.
 const TOKEN: usize = 12;
 /// Fewest bytes of a value that is random enough.
 const RANDOM: usize = 24;
 
-/// Looks at a variable. Empty values, truth values, numbers and paths are no secrets.
+/// Looks at a variable's final value. Empty values, truth values, numbers and paths are no secrets.
 pub fn likeness(name: &str, value: &str) -> Option<Likeness> {
     let text = value.trim();
     if let Some(what) = format(text) {
@@ -119,11 +166,11 @@ pub fn likeness(name: &str, value: &str) -> Option<Likeness> {
     let word = ["true", "false", "yes", "no", "on", "off", "null", "none"];
     let plain =
         text.is_empty() || word.iter().any(|w| text.eq_ignore_ascii_case(w)) || is_path(text);
-    if plain || parts.iter().any(|it| it.starts_with("PUBLI")) {
+    if plain || is_public(&parts) {
         return None;
     }
     let number = text.parse::<f64>().is_ok();
-    if let Some(word) = word_of(&parts).filter(|_| !NOT_SECRET.contains(&last)) {
+    if let Some(word) = named(name) {
         // A password of digits is one, the number of a token's seconds is none.
         let counts =
             !number || (text.len() >= 4 && last.ends_with(word) && word.starts_with("PASS"));
@@ -132,31 +179,60 @@ pub fn likeness(name: &str, value: &str) -> Option<Likeness> {
     (!number && !NOT_RANDOM.contains(&last) && is_random(text)).then_some(Likeness::Random)
 }
 
-/// The known format of a value, whatever its name.
+/// The word in a variable's name that says that its value is a secret.
+pub fn named(name: &str) -> Option<&'static str> {
+    let parts = parts(name);
+    let joined = parts.join("_");
+    let last = parts.last().map_or("", String::as_str);
+    let has = |words: &[&str]| parts.iter().any(|it| words.contains(&it.as_str()));
+    // Every shell has these.
+    let of_the_shell = matches!(joined.as_str(), "PWD" | "OLDPWD");
+    if of_the_shell || ABOUT.contains(&last) || has(&SWITCHES) || is_public(&parts) {
+        return None;
+    }
+    let anywhere = ANYWHERE.into_iter().find(|word| joined.contains(word));
+    let together = || TOGETHER.into_iter().find(|word| joined.contains(word));
+    let ends = |word: &&str| last == *word || *word == "TOKEN" && last.ends_with(word);
+    let at_the_end = || {
+        let word = LAST.into_iter().find(ends)?;
+        (word != "KEY" || !has(&OTHER_KEYS)).then_some(word)
+    };
+    anywhere.or_else(together).or_else(at_the_end)
+}
+
+/// Whether a name says that everybody may know its value.
+fn is_public(parts: &[String]) -> bool {
+    parts.iter().any(|it| it.starts_with("PUBLI"))
+}
+
+/// The known format of a value, or of a word in it, whatever its name.
 pub fn format(text: &str) -> Option<&'static str> {
-    if text.contains("-----BEGIN ") && text.contains("PRIVATE KEY-----") {
+    if text.contains("-----BEGIN ") && text.contains("PRIVATE KEY") {
         return Some("a private key");
     }
-    let token = |rest: &str| {
-        rest.len() >= TOKEN
-            && rest
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+    text.split_whitespace().find_map(token)
+}
+
+fn token(word: &str) -> Option<&'static str> {
+    let word = word.trim_matches(['"', '\'', ',']);
+    let long = |rest: &str| {
+        let is = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+        rest.len() >= TOKEN && rest.bytes().all(is)
     };
     let mut prefixes = PREFIXES.iter();
-    let found = prefixes.find(|(prefix, _)| text.strip_prefix(prefix).is_some_and(token));
+    let found = prefixes.find(|(prefix, _)| word.strip_prefix(prefix).is_some_and(long));
     if let Some((_, what)) = found {
         return Some(what);
     }
-    let jwt: Vec<&str> = text.split('.').collect();
+    let jwt: Vec<&str> = word.split('.').collect();
     if let [head, body, _] = jwt.as_slice()
         && head.starts_with("eyJ")
         && body.starts_with("eyJ")
         && jwt.iter().all(|it| it.bytes().all(is_base64))
     {
-        return Some("a JSON web token");
+        return Some("a JSON Web Token");
     }
-    has_password(text).then_some("a URL with a password")
+    has_password(word).then_some(URL)
 }
 
 /// `scheme://user:password@host`, with a password that is written there.
@@ -171,27 +247,15 @@ fn has_password(text: &str) -> bool {
         .is_some_and(|(_, it)| it.bytes().all(|b| b.is_ascii_digit()));
     let unencoded = rest.rsplit_once('@').filter(|_| !port);
     let user = authority.rsplit_once('@').or(unencoded);
-    let password = user
-        .and_then(|(user, _)| user.split_once(':'))
-        .map(|(_, it)| it);
+    let (name, password) = user.and_then(|(user, _)| user.split_once(':')).unzip();
+    // What stands for a value is none: a template, a variable, `<password>`, stars.
+    let stands_for = |it: &str| {
+        let begins = ["${", "<"].iter().any(|mark| it.starts_with(mark));
+        begins || it.contains("{{") || it.chars().all(|c| c == '*')
+    };
     !scheme.contains(char::is_whitespace)
-        && password.is_some_and(|it| !it.is_empty() && !it.contains("{{") && !it.starts_with("${"))
-}
-
-/// The word of a name that means a secret.
-fn word_of(parts: &[String]) -> Option<&'static str> {
-    let ends = |part: &String, word: &str| part == word || (word.len() > 5 && part.ends_with(word));
-    let found = WORDS.into_iter().find(|word| match word.split_once('_') {
-        None => parts.iter().any(|it| ends(it, word)),
-        Some((first, second)) => parts
-            .windows(2)
-            .any(|it| it[0].ends_with(first) && it[1] == second),
-    });
-    if found.is_some() {
-        return found;
-    }
-    let last = parts.last().filter(|_| parts.len() > 1)?;
-    LAST_WORDS.into_iter().find(|word| last == word)
+        && name.is_some_and(|it| !it.contains('/'))
+        && password.is_some_and(|it| !it.is_empty() && !stands_for(it))
 }
 
 /// The parts of a name, upper case: `dbPassword`, `DB_PASSWORD` and `db-password` have two.
@@ -264,8 +328,9 @@ fn entropy(text: &str) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use expect_test::expect;
+
+    use super::*;
 
     #[test]
     fn what_looks_like_a_secret_and_why() {
@@ -361,7 +426,7 @@ mod tests {
             PAY=sk_test_abc: -
             KEY=-----BEGIN EC PRIVATE KEY-----: it is a private key
             CERT=-----BEGIN CERTIFICATE-----: -
-            JWT=eyJhbGciOiJI.eyJzdWIiOiIx.abc-_: it is a JSON web token
+            JWT=eyJhbGciOiJI.eyJzdWIiOiIx.abc-_: it is a JSON Web Token
             DATABASE_URL=postgres://app:s3cret@db/app: it is a URL with a password
             DATABASE_URL=postgres://app:a/b@db/app: it is a URL with a password
             DATABASE_URL=postgres://app@db/app: -
@@ -383,5 +448,90 @@ mod tests {
     fn a_reason_never_holds_the_value() {
         let reason = likeness("A", "postgres://app:s3cret@db/app").unwrap();
         assert!(!format!("{reason} {reason:?}").contains("s3cret"));
+    }
+
+    #[test]
+    fn names_of_secrets_are_told_from_names_about_secrets() {
+        for name in [
+            "PASSWORD",
+            "DB_PASSWORD",
+            "MYSQL_ROOT_PASSWORD",
+            "PGPASSWORD",
+            "smtp_passwd",
+            "API_KEY",
+            "STRIPE_SECRET_KEY",
+            "AWS_SECRET_ACCESS_KEY",
+            "GITHUB_TOKEN",
+            "AccessToken",
+            "JWT_SECRET",
+            "APP_KEY",
+            "REDIS_PASS",
+            "spring.datasource.password",
+            "SECRET_KEY_BASE",
+            "OPENAI_APIKEY",
+        ] {
+            assert!(named(name).is_some(), "{name}");
+        }
+        for name in [
+            "POSTGRES_PASSWORD_FILE",
+            "AWS_ACCESS_KEY_ID",
+            "TOKEN_URL",
+            "TOKEN_TTL",
+            "MAX_TOKENS",
+            "PUBLIC_KEY",
+            "JWT_PUBLIC_KEY",
+            "SORT_KEY",
+            "CACHE_KEY",
+            "PWD",
+            "KEYBOARD",
+            "MONKEY_BUSINESS",
+            "ALLOW_EMPTY_PASSWORD",
+            "MYSQL_RANDOM_ROOT_PASSWORD",
+            "SECRET_NAME",
+            "PASSWORD_MIN_LENGTH",
+            "COMPASS_URL",
+            "KEYCLOAK_HOST",
+            "DB_USER",
+        ] {
+            assert!(named(name).is_none(), "{name}");
+        }
+    }
+
+    #[test]
+    fn forms_of_tokens() {
+        let many = |c: &str, n: usize| c.repeat(n);
+        for (value, expected) in [
+            (format!("AKIA{}", many("A", 16)), Some("an AWS access key")),
+            (format!("ghp_{}", many("a", 36)), Some("a GitHub token")),
+            (
+                format!("Bearer glpat-{}", many("a", 20)),
+                Some("a GitLab token"),
+            ),
+            (format!("sk_live_{}", many("a", 24)), Some("a Stripe key")),
+            (
+                format!("eyJ{0}.eyJ{0}.{0}", many("a", 10)),
+                Some("a JSON Web Token"),
+            ),
+            (
+                "-----BEGIN EC PRIVATE KEY-----\nx".into(),
+                Some("a private key"),
+            ),
+            ("-----BEGIN CERTIFICATE-----\nx".into(), None),
+            (
+                "postgres://app:pw@db/app".into(),
+                Some("a URL with a password"),
+            ),
+            (
+                "redis://:pw@cache:6379".into(),
+                Some("a URL with a password"),
+            ),
+            ("postgres://app@db/app".into(), None),
+            ("postgres://app:${PW}@db/app".into(), None),
+            ("https://x.example/a:b@c".into(), None),
+            ("AKIA1".into(), None),
+            ("com.example.eyJtool".into(), None),
+        ] {
+            assert_eq!(format(&value), expected, "{value}");
+        }
     }
 }

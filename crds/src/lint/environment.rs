@@ -2,6 +2,7 @@
 
 use super::{looks, place, under};
 use crate::diag::{Code, Diagnostic, Place};
+use crate::likeness::named;
 use crate::names::is_local;
 use crate::read::Written;
 use crate::reference::{SecretRef, source_of};
@@ -65,10 +66,10 @@ pub(super) fn of<'a>(service: &'a str, all: Written<'a>) -> Vec<Variable<'a>> {
 impl Variable<'_> {
     /// What makes it look like a secret.
     pub fn secret(&self) -> Option<&'static str> {
-        if let Some(kind) = looks::kind(self.value) {
+        if let Some(kind) = looks::format(self.value) {
             return Some(kind);
         }
-        (looks::is_named(self.name)
+        (named(self.name).is_some()
             && looks::is_literal(self.name, self.value)
             && !self.refers(None))
         .then_some("a secret, by its name")
