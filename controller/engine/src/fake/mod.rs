@@ -15,6 +15,7 @@
 )]
 
 mod app;
+mod events;
 mod exec;
 mod faults;
 mod routes;

@@ -12,6 +12,7 @@ use hyper::{Method, Request, Response, StatusCode, header};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use super::events;
 use super::exec::{self, Exec, ExecCall};
 use super::faults::Fault;
 use super::wire::{Answer, Query, Refusal, answer, decode, document, empty};
@@ -293,8 +294,8 @@ fn events(shared: &Arc<Shared>, query: &Query) -> Answer {
         .chain(live)
         .filter(move |e| std::future::ready(wanted(e)));
     let frames = frames.then(move |event| {
-        let fault = shared.faults.for_event(&world::event_subject(&event));
-        let (copies, pause) = world::copies(fault);
+        let fault = shared.faults.for_event(&events::event_subject(&event));
+        let (copies, pause) = events::copies(fault);
         async move {
             tokio::time::sleep(pause).await;
             let line = Bytes::from(format!("{event}\n").repeat(copies));

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
@@ -14,15 +14,11 @@ use tokio::time::Instant;
 
 use super::app::{App, AppView, Process, Program};
 use super::exec::Exec;
-use super::faults::EventFault;
 use super::volumes::Volume;
 use super::wire::Refusal;
 use super::{FakeImage, Glance, Shared};
 use crate::containers::{Health, Healthcheck, Status};
 use crate::time::{Time, format_rfc3339};
-
-/// Events that the engine remembers for a `since`.
-const REMEMBERED: usize = 256;
 
 /// The engine's grace period where nobody names one.
 const GRACE: Duration = Duration::from_secs(10);
@@ -37,9 +33,9 @@ pub(crate) struct World {
     /// By full tag.
     pub(crate) programs: BTreeMap<String, Program>,
     pub(crate) execs: HashMap<String, Exec>,
-    events: VecDeque<Value>,
+    pub(super) events: VecDeque<Value>,
     pub(crate) journal: Vec<String>,
-    listeners: Vec<mpsc::UnboundedSender<Value>>,
+    pub(super) listeners: Vec<mpsc::UnboundedSender<Value>>,
     ids: u64,
 }
 
@@ -635,66 +631,6 @@ impl World {
             .collect()
     }
 
-    // Events.
-
-    pub(crate) fn tell(&mut self, id: &str, action: &str, extra: Value) {
-        let Some(container) = self.containers.get(id) else {
-            return;
-        };
-        let mut attributes: Map<String, Value> = container
-            .labels
-            .iter()
-            .map(|(k, v)| (k.clone(), json!(v)))
-            .collect();
-        attributes.insert("name".to_owned(), json!(container.name));
-        attributes.insert("image".to_owned(), container.asked["Image"].clone());
-        if let Value::Object(extra) = extra {
-            attributes.extend(extra);
-        }
-        self.emit("container", action, id, Value::Object(attributes));
-    }
-
-    pub(crate) fn emit(&mut self, kind: &str, action: &str, id: &str, attributes: Value) {
-        let now = self.clock.now();
-        let event = json!({
-            "Type": kind,
-            "Action": action,
-            "Actor": { "ID": id, "Attributes": attributes },
-            "scope": "local",
-            "time": now / 1_000_000_000,
-            "timeNano": now,
-        });
-        self.note(&format!("> {}", event_subject(&event)));
-        self.events.push_back(event.clone());
-        if self.events.len() > REMEMBERED {
-            self.events.pop_front();
-        }
-        self.listeners
-            .retain(|listener| listener.send(event.clone()).is_ok());
-    }
-
-    /// Writes down what happens.
-    pub(crate) fn note(&mut self, what: &str) {
-        let at = self.clock.made.elapsed().as_secs_f64();
-        self.journal.push(format!("{at:9.3} {what}"));
-    }
-
-    /// What was remembered since then, and what comes.
-    pub(crate) fn listen(
-        &mut self,
-        since: Option<Time>,
-    ) -> (Vec<Value>, mpsc::UnboundedReceiver<Value>) {
-        let recent = |e: &&Value| since.is_some_and(|since| e["timeNano"].as_u64() >= Some(since));
-        let remembered = self.events.iter().filter(recent).cloned().collect();
-        let (sender, receiver) = mpsc::unbounded_channel();
-        self.listeners.push(sender);
-        (remembered, receiver)
-    }
-
-    pub(crate) fn drop_listeners(&mut self) {
-        self.listeners.clear();
-    }
-
     // What inspect says.
 
     pub(crate) fn container_json(&self, id: &str) -> Option<Value> {
@@ -777,7 +713,7 @@ impl Container {
 /// The engine's clock: tokio's, from the moment of its making on, plus an offset.
 pub(crate) struct Clock {
     made_at: Time,
-    made: Instant,
+    pub(super) made: Instant,
     offset: i64,
     calls: u64,
 }
@@ -961,28 +897,4 @@ fn signal_number(name: &str) -> u8 {
         .iter()
         .find(|(known, _)| *known == name)
         .map_or(0, |(_, number)| *number)
-}
-
-/// Which event fault applies, and how often the event goes out.
-pub(crate) fn event_subject(event: &Value) -> String {
-    let name = event
-        .pointer("/Actor/Attributes/name")
-        .and_then(Value::as_str);
-    let name = name.unwrap_or_else(|| {
-        event
-            .pointer("/Actor/ID")
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-    });
-    format!("{} {} {name}", text(event, "/Type"), text(event, "/Action"))
-}
-
-/// Copies of an event to send, and the pause before.
-pub(crate) fn copies(fault: Option<EventFault>) -> (usize, Duration) {
-    match fault {
-        None => (1, Duration::ZERO),
-        Some(EventFault::Lose) => (0, Duration::ZERO),
-        Some(EventFault::Double) => (2, Duration::ZERO),
-        Some(EventFault::Delay(pause)) => (1, pause),
-    }
 }
