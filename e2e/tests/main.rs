@@ -20,6 +20,7 @@ mod scenarios {
     mod controller;
     mod crash;
     mod doctor;
+    mod editor;
     mod engine;
     mod generate;
     mod hostile_backend;

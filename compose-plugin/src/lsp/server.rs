@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use locket_controller::own::store::VOLUME;
 use locket_crds::diag::{Diagnostic, Place, Severity};
 use locket_crds::id::SecretName;
 use locket_crds::reference::SecretRef;
@@ -268,6 +269,9 @@ impl<'a> Server<'a> {
         }
         let name = Name::in_project(spec.project.as_str(), reference.path()).ok()?;
         let asked = async {
+            // Opening the store makes one where there is none, and a look at a word must not.
+            let engine = &self.cx.host().await.ok()?.engine;
+            engine.volume(VOLUME).await.ok()??;
             let store = self.cx.store().await.ok()?;
             store.history(name.as_str()).await.ok()
         };
