@@ -1,5 +1,6 @@
 use crate::compose::{ModelInput, compile};
 use crate::resolve;
+use crate::text::Text;
 use crate::yaml::{Node, Value, document};
 
 /// What `${VALUE}` becomes in compose's model. Whoever wrote the file knows the variable's name; its value is nobody's business.
@@ -8,7 +9,7 @@ const CANARY: &str = "c4n4ryv4lu3";
 fn read(bytes: &[u8]) -> bool {
     let text = super::text(bytes);
     let model = text.replace("${VALUE}", CANARY);
-    let files = [("compose.yaml".to_owned(), text)];
+    let files = [Text::new("compose.yaml", text)];
     let input = ModelInput {
         model_yaml: &model,
         sources: &files,
@@ -21,7 +22,7 @@ fn read(bytes: &[u8]) -> bool {
     let (spec, problems) = compile(&input);
     let all = super::shown(&problems, &files);
     // Compose replaces no variable in a key, and what the file itself says is shown.
-    let known = files[0].1.contains(CANARY);
+    let known = files[0].text().contains(CANARY);
     if !known && !document(&model).is_ok_and(|it| in_key(&it)) {
         assert!(!all.contains(CANARY), "{all}");
     }

@@ -1,8 +1,9 @@
 use crate::config::HostConfig;
+use crate::text::Text;
 
 fn read(bytes: &[u8]) -> bool {
-    let files = [("locket.yaml".to_owned(), super::text(bytes))];
-    match HostConfig::parse("locket.yaml", &files[0].1) {
+    let files = [Text::new("locket.yaml", super::text(bytes))];
+    match HostConfig::parse("locket.yaml", files[0].text()) {
         Ok(it) => {
             // What holds for a project is complete, and complete for itself.
             let all = it.complete(&it.defaults);

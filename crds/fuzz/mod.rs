@@ -9,6 +9,7 @@ mod template;
 mod yaml;
 
 use crate::diag::{Diagnostic, Place, SourceMap, render_text};
+use crate::text::Text;
 
 /// Bytes as the text that they are, more or less.
 fn text(bytes: &[u8]) -> String {
@@ -16,7 +17,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// Every place of every problem is one of its file, and all of them can be shown.
-fn shown(problems: &[Diagnostic], files: &[(String, String)]) -> String {
+fn shown(problems: &[Diagnostic], files: &[Text]) -> String {
     for it in problems {
         let labels = it.labels.iter().map(|(place, _)| place);
         for place in labels.chain([&it.place]).chain(&it.masks) {
@@ -24,25 +25,26 @@ fn shown(problems: &[Diagnostic], files: &[(String, String)]) -> String {
         }
         assert!(!it.message.is_empty());
     }
-    let sources: SourceMap = files.iter().cloned().collect();
+    let sources: SourceMap = files.iter().collect();
     render_text(problems, &sources, false)
 }
 
 /// A place without a line is a whole file, or a label.
-fn in_file(place: &Place, files: &[(String, String)]) {
+fn in_file(place: &Place, files: &[Text]) {
     let at = &place.origin;
     if at.line == 0 {
         return;
     }
-    let (_, text) = files
+    let file = files
         .iter()
-        .find(|(name, _)| *name == at.file)
+        .find(|it| it.name() == at.file)
         .unwrap_or_else(|| panic!("{at} is in no file"));
-    let line = text
+    let line = file
+        .text()
         .split('\n')
         .nth(at.line as usize - 1)
         .unwrap_or_else(|| panic!("{at} is behind the end"));
     let columns = 1..=line.chars().count() as u32 + 1;
     assert!(columns.contains(&at.column), "{at} is behind its line");
-    assert!(place.width as usize <= text.chars().count());
+    assert!(place.width as usize <= file.text().chars().count());
 }

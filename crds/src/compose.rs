@@ -23,7 +23,7 @@ pub(crate) use tests::keys;
 pub(crate) use values::{SIGNALS, Scope, defaults, on_change, source_name, template};
 
 pub use interpolate::Variables;
-pub(crate) use written::files;
+pub(crate) use written::{files, pairs};
 pub use written::{check_sources, referenced_files};
 
 use crate::config::is_redefined;
@@ -35,6 +35,7 @@ use crate::read::{Cursor, Reading, Written, under, under_each};
 use crate::reference::SecretRef;
 use crate::resolve::resolve;
 use crate::spec::{Defaults, Origin, ProjectSpec, SecretSpec, ServiceSpec, SourceSpec};
+use crate::text::Text;
 use crate::yaml::{self, Node, Value};
 
 /// The keys of the top-level `x-locket`.
@@ -53,10 +54,10 @@ pub type ReadTemplate<'a> = dyn Fn(&str) -> Result<Vec<TemplateFile>, String> + 
 pub struct ModelInput<'a> {
     /// What `docker compose config` prints: YAML, interpolated, with every `$` doubled.
     pub model_yaml: &'a str,
-    /// The user's compose files, name and text, in compose's order. Files that they include or extend come first, if they
+    /// The user's compose files, in compose's order. Files that they include or extend come first, if they
     /// are at hand ([`referenced_files`]); what is written in no file that is here cannot be judged, and is refused where
     /// interpolation matters.
-    pub sources: &'a [(String, String)],
+    pub sources: &'a [Text],
     /// The project directory, absolute.
     pub working_dir: &'a str,
     /// Reads a template, a file or all files of a directory, by its path as it was written. The error is one clause for people.
@@ -82,10 +83,11 @@ pub fn compile(input: &ModelInput<'_>) -> (Option<ProjectSpec>, Vec<Diagnostic>)
 }
 
 /// The place of what is in none of the files.
-fn nowhere(sources: &[(String, String)]) -> Place {
+fn nowhere(sources: &[Text]) -> Place {
     let file = sources
         .last()
-        .map_or_else(|| "the compose model".to_owned(), |s| s.0.clone());
+        .map_or("the compose model", Text::name)
+        .to_owned();
     Place::from(Origin {
         file,
         ..Origin::default()
@@ -95,7 +97,7 @@ fn nowhere(sources: &[(String, String)]) -> Place {
 /// What [`compile_files`] reads.
 pub struct FilesInput<'a> {
     /// As in [`ModelInput`].
-    pub sources: &'a [(String, String)],
+    pub sources: &'a [Text],
     /// The names of the project's own files among them, in compose's order: all others are included or extended.
     pub top: &'a [String],
     /// The project's name, where it is said outside of the files.
@@ -238,7 +240,7 @@ fn project(root: &Cursor<'_>, input: &ModelInput<'_>) -> ProjectSpec {
             .unwrap_or_default()
             .into(),
         working_dir: input.working_dir.to_owned(),
-        files: input.sources.iter().map(|s| s.0.clone()).collect(),
+        files: input.sources.iter().map(|it| it.name().to_owned()).collect(),
         defaults: Defaults::default(),
         sources: BTreeMap::new(),
         secrets: BTreeMap::new(),

@@ -110,7 +110,7 @@ impl HostConfig {
             name: file,
             text,
             lines,
-            documents: vec![document],
+            documents: std::slice::from_ref(&document),
         }];
         let reading = Reading::plain(&files);
         let nowhere = Place::from(Origin {
@@ -119,7 +119,7 @@ impl HostConfig {
         });
         let out = Self::read(&Cursor::new(
             &reading,
-            &files[0].documents[0],
+            &document,
             reading.written(),
             nowhere,
         ));

@@ -27,6 +27,7 @@ pub mod resolve;
 pub mod schema;
 pub mod spec;
 pub mod template;
+pub mod text;
 pub mod time;
 pub mod words;
 pub mod yaml;

@@ -13,12 +13,13 @@ use crate::compose::{X, files, of_service, services_of};
 use crate::diag::{Diagnostic, Place, SourceMap};
 use crate::read::{Reading, Written, under};
 use crate::spec::{Origin, ProjectSpec};
+use crate::text::Text;
 use crate::yaml::{Node, Value};
 
 pub use allow::allowed;
 
 /// The texts as they may be shown: values that look like secrets are masked, whether or not that is a problem there.
-pub fn shown(sources: &[(String, String)]) -> SourceMap {
+pub fn shown(sources: &[Text]) -> SourceMap {
     let (files, _) = files(sources);
     let reading = Reading::plain(&files);
     let mut masks: Vec<Place> = environment::all(&reading.written())
@@ -26,27 +27,21 @@ pub fn shown(sources: &[(String, String)]) -> SourceMap {
         .filter(|it| it.secret().is_some())
         .map(|it| it.place)
         .collect();
-    for (name, text) in sources {
-        // What cannot be read has no variables.
-        if !files.iter().any(|file| file.name == name) {
-            masks.extend(looks::lines(text).map(|(line, column)| {
-                Place::from(Origin {
-                    file: name.clone(),
-                    line,
-                    column,
-                })
-            }));
-        }
+    // What cannot be read has no variables.
+    for it in sources.iter().filter(|it| it.error().is_some()) {
+        masks.extend(looks::lines(it.text()).map(|(line, column)| {
+            Place::from(Origin {
+                file: it.name().to_owned(),
+                line,
+                column,
+            })
+        }));
     }
-    sources
-        .iter()
-        .cloned()
-        .collect::<SourceMap>()
-        .masking(masks)
+    sources.iter().collect::<SourceMap>().masking(masks)
 }
 
 /// All warnings, in the order of the files. Without a spec, which a project with errors does not have, those that need none.
-pub fn lint(sources: &[(String, String)], spec: Option<&ProjectSpec>) -> Vec<Diagnostic> {
+pub fn lint(sources: &[Text], spec: Option<&ProjectSpec>) -> Vec<Diagnostic> {
     let (files, _) = files(sources);
     let reading = Reading::plain(&files);
     let written = reading.written();

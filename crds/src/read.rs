@@ -20,7 +20,7 @@ pub(crate) struct File<'a> {
     pub name: &'a str,
     pub text: &'a str,
     pub lines: Lines<'a>,
-    pub documents: Vec<Node>,
+    pub documents: &'a [Node],
 }
 
 /// What all cursors of one reading share.

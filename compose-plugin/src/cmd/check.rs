@@ -10,6 +10,7 @@ use locket_crds::diag::{
     Code, Diagnostic, SourceMap, render_github, render_json, render_sarif, render_text,
 };
 use locket_crds::lint::{allowed, lint, shown};
+use locket_crds::text::Text;
 
 use crate::compose::{self, ComposeFlags, FromFiles, Loaded, Profiles, Request, files};
 use crate::context::{Context, VERSION};
@@ -107,7 +108,7 @@ async fn look(args: &CheckArgs, cx: &Context) -> Result<Found> {
 /// The lines that change, without what may be a secret.
 fn masked_diff(change: &Change, name: &str, cx: &Context) -> String {
     let masked = |text: &str| {
-        let it = shown(&[(name.to_owned(), text.to_owned())]);
+        let it = shown(&[Text::new(name, text)]);
         it.shown(name).unwrap_or_default()
     };
     let it = Change {
@@ -243,12 +244,8 @@ fn from_here(found: &Found, dir: &Path) -> (Vec<Diagnostic>, SourceMap) {
         let places = labels.chain(&mut it.masks).chain([&mut it.place]);
         places.for_each(|place| place.origin.file = name(&place.origin.file));
     }
-    let texts: Vec<(String, String)> = found
-        .loaded
-        .texts
-        .iter()
-        .map(|(file, text)| (name(file), text.clone()))
-        .collect();
+    let called = |it: &Text| it.clone().renamed(name(it.name()));
+    let texts: Vec<Text> = found.loaded.texts.iter().map(called).collect();
     (all, shown(&texts))
 }
 

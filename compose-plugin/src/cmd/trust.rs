@@ -408,6 +408,7 @@ fn added(known: &str, missing: &[MissingGrant]) -> String {
 #[cfg(test)]
 mod tests {
     use locket_crds::compose::{ModelInput, compile};
+    use locket_crds::text::Text;
     use locket_crds::resolve::resolve;
 
     use super::*;
@@ -423,7 +424,7 @@ services:
 
     #[test]
     fn what_is_granted_is_enough_and_is_added_once() {
-        let sources = [("compose.yaml".to_owned(), SHOP.to_owned())];
+        let sources = [Text::new("compose.yaml", SHOP)];
         let read_template = |_: &str| Err("none".to_owned());
         let input = ModelInput {
             model_yaml: SHOP,
@@ -527,7 +528,7 @@ services:
         let read_template = |_: &str| Err("none".to_owned());
         let input = ModelInput {
             model_yaml: text,
-            sources: &[("compose.yaml".to_owned(), text.to_owned())],
+            sources: &[Text::new("compose.yaml", text)],
             working_dir: "/srv/shop",
             read_template: &read_template,
         };

@@ -12,6 +12,7 @@ use locket_crds::item::Item;
 use locket_crds::lint::shown;
 use locket_crds::resolve::resolve;
 use locket_crds::spec::{Origin, ProjectSpec};
+use locket_crds::text::Text;
 use locket_crds::yaml::{self, Node, Value};
 
 use super::{ComposeFlags, Files};
@@ -54,8 +55,8 @@ pub struct Loaded {
     pub diagnostics: Vec<Diagnostic>,
     /// The texts that they are about, as they may be shown.
     pub sources: SourceMap,
-    /// The same as they are: name and text.
-    pub texts: Vec<(String, String)>,
+    /// The same as they are.
+    pub texts: Vec<Text>,
     /// What else of the model matters.
     pub extras: ModelExtras,
     /// The files.
@@ -93,7 +94,7 @@ impl ModelVolume {
 
 impl Loaded {
     /// One that only its problems are known of.
-    fn unread(diagnostics: Vec<Diagnostic>, sources: Vec<(String, String)>, files: &Files) -> Self {
+    fn unread(diagnostics: Vec<Diagnostic>, sources: Vec<Text>, files: &Files) -> Self {
         Self {
             spec: None,
             items: BTreeMap::new(),
@@ -224,7 +225,7 @@ pub fn from_files(request: &Request<'_>, env: &BTreeMap<String, String>) -> Resu
 
 /// The same for texts that are at hand.
 pub fn of_texts(
-    sources: Vec<(String, String)>,
+    sources: Vec<Text>,
     request: &Request<'_>,
     env: &BTreeMap<String, String>,
 ) -> FromFiles {
@@ -287,7 +288,7 @@ enum Answer {
 async fn ask(
     docker: &Docker,
     request: &Request<'_>,
-    sources: &[(String, String)],
+    sources: &[Text],
 ) -> Result<Answer> {
     let (docker, mut args) = docker.compose(request.flags, request.files);
     args.extend(profiles(request.profiles, sources));
@@ -299,7 +300,7 @@ async fn ask(
     })
 }
 
-fn of_model(model: &str, sources: Vec<(String, String)>, request: &Request<'_>) -> Result<Loaded> {
+fn of_model(model: &str, sources: Vec<Text>, request: &Request<'_>) -> Result<Loaded> {
     let files = request.files;
     let (spec, diagnostics) = compile(&ModelInput {
         model_yaml: model,
@@ -317,7 +318,7 @@ fn finished(
     spec: Option<ProjectSpec>,
     mut diagnostics: Vec<Diagnostic>,
     model: &Node,
-    sources: Vec<(String, String)>,
+    sources: Vec<Text>,
     request: &Request<'_>,
 ) -> Loaded {
     let mut items = BTreeMap::new();
@@ -343,15 +344,13 @@ fn finished(
 }
 
 /// The flags that have compose read these services too.
-fn profiles(wanted: Profiles<'_>, sources: &[(String, String)]) -> Vec<String> {
+fn profiles(wanted: Profiles<'_>, sources: &[Text]) -> Vec<String> {
     let names = match wanted {
         Profiles::All => return vec!["--profile=*".to_owned()],
         Profiles::Enabled(names) => names,
     };
     let mut found = BTreeSet::new();
-    // One that cannot be read is refused by compose, a moment later.
-    let documents = sources.iter().filter_map(|(_, it)| yaml::document(it).ok());
-    for document in documents {
+    for document in sources.iter().flat_map(Text::documents) {
         let of = |name: &String| {
             document
                 .get("services")?
@@ -373,7 +372,7 @@ fn profiles(wanted: Profiles<'_>, sources: &[(String, String)]) -> Vec<String> {
 }
 
 /// The user's texts, those that they include or extend in front of them.
-fn sources(files: &Files) -> Result<Vec<(String, String)>> {
+fn sources(files: &Files) -> Result<Vec<Text>> {
     texts(files, &BTreeMap::new())
 }
 
@@ -381,7 +380,7 @@ fn sources(files: &Files) -> Result<Vec<(String, String)>> {
 ///
 /// # Errors
 /// A file cannot be read.
-pub fn texts(files: &Files, open: &BTreeMap<PathBuf, String>) -> Result<Vec<(String, String)>> {
+pub fn texts(files: &Files, open: &BTreeMap<PathBuf, String>) -> Result<Vec<Text>> {
     let read = |path: &Path| match open.get(path) {
         Some(text) => Ok(text.clone()),
         None => std::fs::read_to_string(path),
@@ -392,8 +391,9 @@ pub fn texts(files: &Files, open: &BTreeMap<PathBuf, String>) -> Result<Vec<(Str
         let text = read(path).map_err(|e| {
             CommandError::user(format!("{} cannot be read", path.display())).because(e)
         })?;
+        let text = Text::new(files.name(path), text);
         referenced(files, path, &text, &read, &mut seen, &mut out);
-        out.push((files.name(path), text));
+        out.push(text);
     }
     Ok(out)
 }
@@ -401,10 +401,10 @@ pub fn texts(files: &Files, open: &BTreeMap<PathBuf, String>) -> Result<Vec<(Str
 fn referenced(
     files: &Files,
     from: &Path,
-    text: &str,
+    text: &Text,
     read: &impl Fn(&Path) -> std::io::Result<String>,
     seen: &mut BTreeSet<PathBuf>,
-    out: &mut Vec<(String, String)>,
+    out: &mut Vec<Text>,
 ) {
     for name in referenced_files(text) {
         let path = from
@@ -418,8 +418,9 @@ fn referenced(
         let Ok(text) = read(&path) else {
             continue;
         };
+        let text = Text::new(files.name(&path), text);
         referenced(files, &path, &text, read, seen, out);
-        out.push((files.name(&path), text));
+        out.push(text);
     }
 }
 

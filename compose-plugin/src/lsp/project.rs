@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use locket_crds::diag::Diagnostic;
 use locket_crds::spec::ProjectSpec;
+use locket_crds::text::Text;
 
 use crate::cmd::check;
 use crate::compose::{self, ComposeFlags, Files, Profiles, Request, files};
@@ -47,7 +48,8 @@ impl Project {
             profiles: Profiles::All,
         };
         let texts = compose::texts(&files, open).ok()?;
-        let kept = texts.iter().cloned().collect();
+        let both = |it: &Text| (it.name().to_owned(), it.text().to_owned());
+        let kept = texts.iter().map(both).collect();
         let (loaded, problems) = check::of_texts(compose::of_texts(texts, &request, env));
         Some(Self {
             spec: loaded.spec,

@@ -24,6 +24,7 @@ use locket_crds::api;
 use locket_crds::compose::{ModelInput, compile};
 use locket_crds::id::ProjectName;
 use locket_crds::spec::ProjectSpec;
+use locket_crds::text::Text;
 use locket_engine::fake::{App, AppView, Fake, FakeImage};
 use locket_engine::{Container, Engine, Failpoints};
 use locket_runtime::{Config, Controller, Trigger};
@@ -485,7 +486,7 @@ impl World {
 
 fn compiled(project: &str, text: &str) -> ProjectSpec {
     let text = format!("name: {project}\n{text}");
-    let sources = [("compose.yaml".to_owned(), text.clone())];
+    let sources = [Text::new("compose.yaml", text)];
     let (spec, problems) = compile(&ModelInput {
         model_yaml: &text,
         sources: &sources,

@@ -94,7 +94,7 @@ impl<'a> Merger<'a> {
             let Some(file) = self.files.get(name).copied() else {
                 continue;
             };
-            for document in &file.documents {
+            for document in file.documents {
                 for paths in includes(document) {
                     let found: Vec<&str> = paths
                         .iter()

@@ -9,22 +9,22 @@ pub(super) fn compile_with(
     files: &[(&str, &str)],
     vars: &[(&str, &str)],
 ) -> (Option<ProjectSpec>, String) {
-    let sources: Vec<_> = files
-        .iter()
-        .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
-        .collect();
     let model = vars
         .iter()
         .fold(files.last().unwrap().1.to_owned(), |text, (name, value)| {
             text.replace(&format!("${{{name}}}"), value)
         });
-    compile_model(&model, sources)
+    compile_model(&model, files)
 }
 
 pub(super) fn compile_model(
     model: &str,
-    sources: Vec<(String, String)>,
+    files: &[(&str, &str)],
 ) -> (Option<ProjectSpec>, String) {
+    let sources: Vec<Text> = files
+        .iter()
+        .map(|(name, text)| Text::new(*name, *text))
+        .collect();
     let read_template = |path: &str| match path {
         "./app.toml.tpl" => Ok(vec![(
             String::new(),
@@ -48,7 +48,7 @@ pub(super) fn compile_model(
         spec,
         render_text(
             &problems,
-            &sources.into_iter().collect::<SourceMap>(),
+            &sources.iter().collect::<SourceMap>(),
             false,
         ),
     )

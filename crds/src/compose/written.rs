@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use super::X;
 use crate::diag::{Code, Diagnostic, Lines, Place};
 use crate::read::{Cursor, File, Reading, Written, under};
-use crate::yaml::{self, Entry, Node, Value};
+use crate::text::Text;
+use crate::yaml::{Entry, Node, Value};
 
 /// What can be said of the user's files alone, for when compose itself refuses them: syntax, and unquoted templates.
-pub fn check_sources(sources: &[(String, String)]) -> Vec<Diagnostic> {
+pub fn check_sources(sources: &[Text]) -> Vec<Diagnostic> {
     let (files, mut problems) = files(sources);
     problems.extend(alone(&files));
     problems
@@ -20,7 +21,7 @@ pub(super) fn alone(files: &[File<'_>]) -> Vec<Diagnostic> {
     for file in files {
         let reading = Reading::plain(&[]);
         let mut look = vec![];
-        for document in &file.documents {
+        for document in file.documents {
             let root = Written {
                 file,
                 node: document,
@@ -104,9 +105,9 @@ pub(super) fn dropped(root: &Cursor<'_>) {
 }
 
 /// The files that a compose file includes or extends, as they are written there: relative to it, maybe with variables.
-pub fn referenced_files(text: &str) -> Vec<String> {
+pub fn referenced_files(text: &Text) -> Vec<String> {
     let mut out = BTreeSet::new();
-    for document in yaml::documents(text).unwrap_or_default() {
+    for document in text.documents() {
         if let Some(Value::List(all)) = document.get("include").map(|n| &n.value) {
             for it in all {
                 match it.get("path").unwrap_or(it) {
@@ -129,38 +130,33 @@ pub fn referenced_files(text: &str) -> Vec<String> {
 }
 
 /// The user's files as trees; those that are not YAML are told and left out.
-pub(crate) fn files(sources: &[(String, String)]) -> (Vec<File<'_>>, Vec<Diagnostic>) {
+pub(crate) fn files(sources: &[Text]) -> (Vec<File<'_>>, Vec<Diagnostic>) {
     let (mut files, mut problems) = (Vec::new(), Vec::new());
-    for (name, text) in sources {
-        let lines = Lines::new(text);
-        match yaml::documents(text) {
-            Ok(mut documents) => {
-                documents.iter_mut().for_each(|it| pairs(it, text));
-                files.push(File {
-                    name,
-                    text,
-                    lines,
-                    documents,
-                });
-            }
-            Err(e) => {
-                let at = lines.place(name, &e.at);
-                let line = text
-                    .lines()
-                    .nth(at.origin.line.saturating_sub(1) as usize)
-                    .unwrap_or_default();
-                let quote = line
-                    .contains("{{")
-                    .then(|| "write templates in quotes: `\"{{ … }}\"`".to_owned());
-                problems.push(Diagnostic::new(Code::Syntax, at, e.message).maybe_help(quote));
-            }
-        }
+    for it in sources {
+        let lines = Lines::new(it.text());
+        let Some(e) = it.error() else {
+            files.push(File {
+                name: it.name(),
+                text: it.text(),
+                lines,
+                documents: it.documents(),
+            });
+            continue;
+        };
+        let at = lines.place(it.name(), &e.at);
+        let nth = at.origin.line.saturating_sub(1) as usize;
+        let line = it.text().lines().nth(nth).unwrap_or_default();
+        let quote = line
+            .contains("{{")
+            .then(|| "write templates in quotes: `\"{{ … }}\"`".to_owned());
+        let problem = Diagnostic::new(Code::Syntax, at, e.message.clone());
+        problems.push(problem.maybe_help(quote));
     }
     (files, problems)
 }
 
 /// Makes mappings of the lists `NAME=value` that services may write for labels and variables.
-fn pairs(document: &mut Node, text: &str) {
+pub(crate) fn pairs(document: &mut Node, text: &str) {
     let services = document.get_mut("services").map(|it| &mut it.value);
     let Some(Value::Map(services)) = services else {
         return;

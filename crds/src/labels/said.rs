@@ -8,6 +8,7 @@ use crate::diag::{Diagnostic, refused};
 use crate::id::{ProjectName, ServiceName};
 use crate::resolve::resolve;
 use crate::spec::{ComposeService, Defaults, ProjectSpec};
+use crate::text::Text;
 
 /// One container of a project.
 #[derive(Debug, Clone)]
@@ -96,7 +97,7 @@ fn of_text(text: &str, service: &ServiceName) -> Result<ProjectSpec, String> {
     let file = format!("label {SPEC}");
     let input = ModelInput {
         model_yaml: text,
-        sources: &[(file.clone(), text.to_owned())],
+        sources: &[Text::new(&file, text)],
         working_dir: "/",
         read_template: &|_| Err("a label cannot name a file".to_owned()),
     };

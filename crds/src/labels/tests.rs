@@ -3,6 +3,7 @@ use expect_test::expect;
 use super::*;
 use crate::diag::one_line;
 use crate::spec::{ChangeAction, EnvValue};
+use crate::text::Text;
 
 fn labels(all: &[(&str, &str)]) -> Labels {
     let (found, problems) = read(all.iter().copied(), &["corp"]);
@@ -12,7 +13,7 @@ fn labels(all: &[(&str, &str)]) -> Labels {
 
 fn spec() -> ProjectSpec {
     let text = "name: p\nx-locket: { secrets: { db: local:db } }\nservices: { api: { x-locket: { secrets: [db], env: { A: db }, templates: [{ content: x, target: t }], on_change: restart } }, web: {} }";
-    let sources = [("compose.yaml".to_owned(), text.to_owned())];
+    let sources = [Text::new("compose.yaml", text)];
     let input = crate::compose::ModelInput {
         model_yaml: text,
         sources: &sources,

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 
 use crate::diag::{Code, Diagnostic};
+use crate::text::Text;
 
 const MARK: &str = "# locket: allow";
 
 /// Takes out the warnings that a comment on their line, or on the line before, allows. Errors stay.
-pub fn allowed(problems: Vec<Diagnostic>, sources: &[(String, String)]) -> Vec<Diagnostic> {
+pub fn allowed(problems: Vec<Diagnostic>, sources: &[Text]) -> Vec<Diagnostic> {
     let all: BTreeMap<&str, BTreeMap<u32, Vec<Code>>> = sources
         .iter()
-        .map(|(name, text)| (name.as_str(), comments(text)))
+        .map(|it| (it.name(), comments(it.text())))
         .collect();
     let stays = |it: &Diagnostic| {
         let at = &it.place.origin;

@@ -4,7 +4,7 @@ use crate::diag::render_text;
 
 /// What is said of one file, as text.
 fn said(text: &str) -> String {
-    let sources = [("compose.yaml".to_owned(), text.to_owned())];
+    let sources = [Text::new("compose.yaml", text)];
     let found = compile_files(&FilesInput {
         sources: &sources,
         top: &["compose.yaml".to_owned()],
@@ -264,9 +264,9 @@ fn changes_that_reach_nobody() {
 
 #[test]
 fn a_file_that_is_no_yaml_shows_no_value_either() {
-    let sources = [(
-        "compose.yaml".to_owned(),
-        "services:\n  a:\n    environment: { DB_PASSWORD: hunter2, [ }\n    x: [\n".to_owned(),
+    let sources = [Text::new(
+        "compose.yaml",
+        "services:\n  a:\n    environment: { DB_PASSWORD: hunter2, [ }\n    x: [\n",
     )];
     let problems = crate::compose::check_sources(&sources);
     let text = render_text(&problems, &shown(&sources), false);

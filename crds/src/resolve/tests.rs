@@ -3,10 +3,11 @@ use expect_test::expect;
 use super::*;
 use crate::compose::{ModelInput, compile};
 use crate::diag::one_line;
+use crate::text::Text;
 
 /// Compiles a text without problems, and resolves it.
 fn resolved(text: &str) -> (BTreeMap<ServiceName, Vec<Item>>, String) {
-    let sources = [("compose.yaml".to_owned(), text.to_owned())];
+    let sources = [Text::new("compose.yaml", text)];
     let input = ModelInput {
         model_yaml: text,
         sources: &sources,

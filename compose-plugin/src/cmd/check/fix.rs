@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use locket_crds::diag::{Code, Diagnostic, Place};
+use locket_crds::text::Text;
 
 use super::Loaded;
 use crate::compose::GENERATED;
@@ -25,7 +26,7 @@ type Edit = (Range<usize>, String);
 pub(super) fn changes(
     problems: &[Diagnostic],
     loaded: &Loaded,
-    again: impl Fn(Vec<(String, String)>) -> Vec<Diagnostic>,
+    again: impl Fn(Vec<Text>) -> Vec<Diagnostic>,
 ) -> Result<Vec<Change>> {
     let mut texts = loaded.texts.clone();
     let mut found = problems.to_vec();
@@ -37,12 +38,12 @@ pub(super) fn changes(
         found = again(texts.clone());
     }
     let both = loaded.texts.iter().zip(&texts);
-    let differ = both.filter(|(before, after)| before != after);
+    let differ = both.filter(|(before, after)| before.text() != after.text());
     let changes: Vec<Change> = differ
         .map(|(before, after)| Change {
-            path: loaded.files.project_dir.join(&before.0),
-            before: Some(before.1.clone()),
-            after: after.1.clone(),
+            path: loaded.files.project_dir.join(before.name()),
+            before: Some(before.text().to_owned()),
+            after: after.text().to_owned(),
         })
         .collect();
     if changes.is_empty() {
@@ -67,21 +68,26 @@ pub(super) fn changes(
 }
 
 /// Repairs what can be; says whether that was anything.
-fn repair(problems: &[Diagnostic], texts: &mut [(String, String)]) -> bool {
+fn repair(problems: &[Diagnostic], texts: &mut [Text]) -> bool {
     let mut any = false;
-    for (name, text) in texts {
-        if text.starts_with(GENERATED) {
+    for it in texts {
+        if it.text().starts_with(GENERATED) {
             continue;
         }
-        let here = problems.iter().filter(|it| it.place.origin.file == *name);
-        let mut all: Vec<Edit> = here.filter_map(|it| edit(it, text)).collect();
+        let (name, mut text) = (it.name().to_owned(), it.text().to_owned());
+        let here = problems.iter().filter(|it| it.place.origin.file == name);
+        let mut all: Vec<Edit> = here.filter_map(|it| edit(it, &text)).collect();
         all.sort_by_key(|(at, _)| at.start);
         // What an anchor brings into two places is one word.
         all.dedup();
-        any |= !all.is_empty();
+        if all.is_empty() {
+            continue;
+        }
+        any = true;
         for (at, new) in all.into_iter().rev() {
             text.replace_range(at, &new);
         }
+        *it = Text::new(name, text);
     }
     any
 }

@@ -148,6 +148,7 @@ fn of_name(e: local::Error) -> CommandError {
 mod tests {
     use locket_crds::compose::{ModelInput, compile};
     use locket_crds::resolve::resolve;
+    use locket_crds::text::Text;
 
     use super::*;
 
@@ -161,7 +162,7 @@ services:
 "#;
 
     fn shop() -> Folder {
-        let sources = [("compose.yaml".to_owned(), SHOP.to_owned())];
+        let sources = [Text::new("compose.yaml", SHOP)];
         let read_template = |_: &str| Err("none".to_owned());
         let input = ModelInput {
             model_yaml: SHOP,

@@ -1,4 +1,5 @@
 use locket_crds::compose::{ModelInput, compile};
+use locket_crds::text::Text;
 
 use super::*;
 
@@ -6,7 +7,7 @@ fn spec(service: &str) -> ProjectSpec {
     let model = format!("name: p\nservices:\n  api:\n    image: x\n{service}");
     let (spec, problems) = compile(&ModelInput {
         model_yaml: &model,
-        sources: &[("compose.yaml".to_owned(), model.clone())],
+        sources: &[Text::new("compose.yaml", model)],
         working_dir: "/p",
         read_template: &|_| Err("no".to_owned()),
     });

@@ -1,5 +1,6 @@
 use expect_test::{Expect, expect};
 use locket_crds::compose::{ModelInput, compile};
+use locket_crds::text::Text;
 
 use super::*;
 use crate::compose::ModelVolume;
@@ -34,7 +35,7 @@ fn extras() -> ModelExtras {
 fn spec(model: &str) -> ProjectSpec {
     let (spec, problems) = compile(&ModelInput {
         model_yaml: model,
-        sources: &[("compose.yaml".to_owned(), model.to_owned())],
+        sources: &[Text::new("compose.yaml", model)],
         working_dir: "/p",
         read_template: &|_| Err("no".to_owned()),
     });

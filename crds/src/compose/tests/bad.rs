@@ -722,7 +722,7 @@ services:
 fn what_is_written_in_no_known_file_is_refused_where_interpolation_matters() {
     let model = "name: p\nservices:\n  api: { x-locket: { secrets: [local:a], env: { A: local:a, B: \"{{ local:a }}hunter2\" } } }\n";
     let known = "services:\n  api:\n    x-locket:\n      env: { A: \"{{ local:a }}\" }\n";
-    let (spec, problems) = compile_model(model, vec![("compose.yaml".into(), known.into())]);
+    let (spec, problems) = compile_model(model, &[("compose.yaml", known)]);
     assert!(spec.is_none() && !problems.contains("hunter2"));
     expect![[r#"
         error[L013 interpolation]: it cannot be seen where `B` was written, so whether something was interpolated into it
@@ -800,10 +800,10 @@ services:
 #[test]
 fn files_that_compose_refuses() {
     let check = |text: &str| {
-        let sources = [("compose.yaml".to_owned(), text.to_owned())];
+        let sources = [Text::new("compose.yaml", text)];
         render_text(
             &check_sources(&sources),
-            &sources.into_iter().collect(),
+            &sources.iter().collect(),
             false,
         )
     };
@@ -841,7 +841,7 @@ fn files_that_compose_refuses() {
         check("a: 1\na: 2\n"),
         check("services: [x]\nx-locket: 5\n"),
     ].concat());
-    let (spec, problems) = compile_model("name: [", vec![]);
+    let (spec, problems) = compile_model("name: [", &[]);
     assert!(spec.is_none());
     expect![[r#"
         error[L001 syntax]: the output of `docker compose config` cannot be read
@@ -872,13 +872,13 @@ fn a_problem_in_an_anchor_is_told_once() {
 #[test]
 fn what_compose_cannot_merge_and_what_it_drops() {
     let sources = [
-        (
-            "compose.yaml".to_owned(),
-            "services:\n  api:\n    x-locket: [local:a]\n".to_owned(),
+        Text::new(
+            "compose.yaml",
+            "services:\n  api:\n    x-locket: [local:a]\n",
         ),
-        (
-            "over.yaml".to_owned(),
-            "services:\n  api:\n    x-locket:\n      secrets: [local:b]\n".to_owned(),
+        Text::new(
+            "over.yaml",
+            "services:\n  api:\n    x-locket:\n      secrets: [local:b]\n",
         ),
     ];
     let problems = check_sources(&sources);
@@ -898,7 +898,7 @@ fn what_compose_cannot_merge_and_what_it_drops() {
     "#]]
     .assert_eq(&render_text(
         &problems,
-        &sources.into_iter().collect(),
+        &sources.iter().collect(),
         false,
     ));
     let included = "x-locket:\n  secrets: { a: local:a, b: local:b, c: local:c }\n";
@@ -906,10 +906,7 @@ fn what_compose_cannot_merge_and_what_it_drops() {
         "name: p\ninclude: [inc.yaml]\nx-locket: { secrets: { b: local:b, c: !reset null } }\n";
     let (_, problems) = compile_model(
         "name: p\nx-locket: { secrets: { b: local:b } }\n",
-        vec![
-            ("inc.yaml".into(), included.into()),
-            ("compose.yaml".into(), own.into()),
-        ],
+        &[("inc.yaml", included), ("compose.yaml", own)],
     );
     expect![[r#"
         warning[L043 dropped]: compose drops `a`: `x-locket` at the top of an included file is not read

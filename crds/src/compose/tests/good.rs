@@ -249,7 +249,7 @@ services:
 
 #[test]
 fn of_the_model_only_what_is_needed_is_kept() {
-    let (spec, problems) = compile_model(PRINTED, vec![]);
+    let (spec, problems) = compile_model(PRINTED, &[]);
     assert_eq!(problems, "");
     let model = spec.unwrap().model;
     assert!(!format!("{model:?}").contains("canary"));
@@ -380,10 +380,7 @@ fn positions_follow_overrides_merges_and_extends() {
     let model = "name: p\nx-locket: { secrets: { one: local:one, two: local:two } }\nservices:\n  api: { x-locket: { secrets: [one, two], env: { A: one, B: two } } }\n  web: { x-locket: { secrets: [one] } }\n";
     let (spec, problems) = compile_model(
         model,
-        vec![
-            ("compose.yaml".into(), base.into()),
-            ("over.yaml".into(), over.into()),
-        ],
+        &[("compose.yaml", base), ("over.yaml", over)],
     );
     assert_eq!(problems, "");
     let spec = spec.unwrap();
@@ -496,6 +493,6 @@ proptest! {
     fn no_text_panics(lines in proptest::collection::vec("( ){0,4}(x-locket|services|api|secrets|env|a|templates|content|on_change|sources|path): ?(\\[a, \\{source: b\\}\\]|\\{\\{ a \\}\\}|\"\\{\\{ a \\}\\}\"|local:a|\\$\\{X\\}|\\{a: b\\}|~|0440|&x|\\*x)?", 0..12)) {
         let text = lines.join("\n");
         let _ = compile_with(&[("compose.yaml", &text)], &[]);
-        let _ = check_sources(&[("compose.yaml".to_owned(), text)]);
+        let _ = check_sources(&[Text::new("compose.yaml", text)]);
     }
 }

@@ -31,7 +31,7 @@ services:
 "#;
 
 fn spec(text: &str) -> ProjectSpec {
-    let sources = [("compose.yaml".to_owned(), text.to_owned())];
+    let sources = [Text::new("compose.yaml", text)];
     let input = ModelInput {
         model_yaml: text,
         sources: &sources,

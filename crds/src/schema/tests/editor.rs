@@ -16,6 +16,7 @@ use crate::compose::{ModelInput, compile};
 use crate::config::HostConfig;
 use crate::diag::Diagnostic;
 use crate::schema::{compose, config};
+use crate::text::Text;
 use crate::yaml;
 
 struct Case {
@@ -70,7 +71,7 @@ impl Case {
         } else {
             let input = ModelInput {
                 model_yaml: &self.text,
-                sources: &[("compose.yaml".to_owned(), self.text.clone())],
+                sources: &[Text::new("compose.yaml", self.text)],
                 working_dir: "/home/me/shop",
                 read_template: &|_| Ok(vec![(String::new(), "text".to_owned())]),
             };
