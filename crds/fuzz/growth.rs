@@ -7,7 +7,7 @@ use crate::config::HostConfig;
 use crate::diag::Lines;
 use crate::labels;
 use crate::template::{MAX_EXPRESSION, MAX_EXPRESSIONS, Template};
-use crate::text::Text;
+use crate::text;
 use crate::yaml::documents;
 
 /// A name, the largest size, and who makes an input of a size.
@@ -128,7 +128,7 @@ fn compose() {
     ];
     for (what, size, make) in all {
         linear(what, size, make, |text| {
-            let sources = [Text::new("compose.yaml", text)];
+            let sources = [text::Text::new("compose.yaml", text.as_str())];
             let input = ModelInput {
                 model_yaml: text,
                 sources: &sources,
@@ -163,7 +163,7 @@ fn extends_in_many_documents() {
         .map(|i| format!("  s{i}: {{ extends: s{} }}\n", i + 1))
         .collect();
     let document = format!("---\nservices:\n{chain}  s9: {{ x-locket: [local:a] }}\n");
-    let sources = [Text::new("compose.yaml", document.repeat(12))];
+    let sources = [text::Text::new("compose.yaml", document.repeat(12))];
     let input = ModelInput {
         model_yaml: &document,
         sources: &sources,

@@ -23,8 +23,8 @@ pub(crate) use tests::keys;
 pub(crate) use values::{SIGNALS, Scope, defaults, on_change, source_name, template};
 
 pub use interpolate::Variables;
-pub(crate) use written::{files, pairs};
 pub use written::{check_sources, referenced_files};
+pub(crate) use written::{files, pairs};
 
 use crate::config::is_redefined;
 use crate::diag::{Code, Diagnostic, Place};
@@ -240,7 +240,11 @@ fn project(root: &Cursor<'_>, input: &ModelInput<'_>) -> ProjectSpec {
             .unwrap_or_default()
             .into(),
         working_dir: input.working_dir.to_owned(),
-        files: input.sources.iter().map(|it| it.name().to_owned()).collect(),
+        files: input
+            .sources
+            .iter()
+            .map(|it| it.name().to_owned())
+            .collect(),
         defaults: Defaults::default(),
         sources: BTreeMap::new(),
         secrets: BTreeMap::new(),

@@ -408,8 +408,8 @@ fn added(known: &str, missing: &[MissingGrant]) -> String {
 #[cfg(test)]
 mod tests {
     use locket_crds::compose::{ModelInput, compile};
-    use locket_crds::text::Text;
     use locket_crds::resolve::resolve;
+    use locket_crds::text::Text;
 
     use super::*;
 

@@ -285,11 +285,7 @@ enum Answer {
     Refused(String),
 }
 
-async fn ask(
-    docker: &Docker,
-    request: &Request<'_>,
-    sources: &[Text],
-) -> Result<Answer> {
+async fn ask(docker: &Docker, request: &Request<'_>, sources: &[Text]) -> Result<Answer> {
     let (docker, mut args) = docker.compose(request.flags, request.files);
     args.extend(profiles(request.profiles, sources));
     args.extend(["config", "--no-env-resolution"].map(str::to_owned));

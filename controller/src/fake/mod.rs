@@ -486,7 +486,7 @@ impl World {
 
 fn compiled(project: &str, text: &str) -> ProjectSpec {
     let text = format!("name: {project}\n{text}");
-    let sources = [Text::new("compose.yaml", text)];
+    let sources = [Text::new("compose.yaml", text.as_str())];
     let (spec, problems) = compile(&ModelInput {
         model_yaml: &text,
         sources: &sources,

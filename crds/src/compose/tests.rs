@@ -17,10 +17,7 @@ pub(super) fn compile_with(
     compile_model(&model, files)
 }
 
-pub(super) fn compile_model(
-    model: &str,
-    files: &[(&str, &str)],
-) -> (Option<ProjectSpec>, String) {
+pub(super) fn compile_model(model: &str, files: &[(&str, &str)]) -> (Option<ProjectSpec>, String) {
     let sources: Vec<Text> = files
         .iter()
         .map(|(name, text)| Text::new(*name, *text))
@@ -46,11 +43,7 @@ pub(super) fn compile_model(
     let (spec, problems) = compile(&input);
     (
         spec,
-        render_text(
-            &problems,
-            &sources.iter().collect::<SourceMap>(),
-            false,
-        ),
+        render_text(&problems, &sources.iter().collect::<SourceMap>(), false),
     )
 }
 

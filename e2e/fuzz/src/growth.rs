@@ -66,7 +66,7 @@ mod tests {
     fn a_square_is_told() {
         let make = |n: usize| (0..n as u32).collect::<Vec<_>>();
         let it = std::panic::catch_unwind(|| {
-            linear("pairs", 1 << 11, make, |all| {
+            linear("pairs", 1 << 13, make, |all| {
                 std::hint::black_box(pairs(all));
             });
         });

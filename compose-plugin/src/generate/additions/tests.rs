@@ -7,7 +7,7 @@ fn spec(service: &str) -> ProjectSpec {
     let model = format!("name: p\nservices:\n  api:\n    image: x\n{service}");
     let (spec, problems) = compile(&ModelInput {
         model_yaml: &model,
-        sources: &[Text::new("compose.yaml", model)],
+        sources: &[Text::new("compose.yaml", model.as_str())],
         working_dir: "/p",
         read_template: &|_| Err("no".to_owned()),
     });

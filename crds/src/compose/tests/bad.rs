@@ -801,11 +801,7 @@ services:
 fn files_that_compose_refuses() {
     let check = |text: &str| {
         let sources = [Text::new("compose.yaml", text)];
-        render_text(
-            &check_sources(&sources),
-            &sources.iter().collect(),
-            false,
-        )
+        render_text(&check_sources(&sources), &sources.iter().collect(), false)
     };
     expect![[r#"
         error[L002 unquoted-template]: an unquoted `{{ … }}` is a YAML mapping
@@ -896,11 +892,7 @@ fn what_compose_cannot_merge_and_what_it_drops() {
           |
           = help: write the long form in all files: `{ secrets: […] }`
     "#]]
-    .assert_eq(&render_text(
-        &problems,
-        &sources.iter().collect(),
-        false,
-    ));
+    .assert_eq(&render_text(&problems, &sources.iter().collect(), false));
     let included = "x-locket:\n  secrets: { a: local:a, b: local:b, c: local:c }\n";
     let own =
         "name: p\ninclude: [inc.yaml]\nx-locket: { secrets: { b: local:b, c: !reset null } }\n";

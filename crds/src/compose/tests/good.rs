@@ -378,10 +378,7 @@ fn positions_follow_overrides_merges_and_extends() {
     let base = "x-a: &a { secrets: [one] }\nx-locket:\n  secrets: { one: local:one, two: local:two }\nservices:\n  base:\n    x-locket:\n      env: { A: one }\n  api:\n    extends: { service: base }\n    x-locket:\n      secrets: [one]\n  web:\n    x-locket: *a\n";
     let over = "services:\n  api:\n    x-locket:\n      secrets: [two]\n      env: { B: two }\n";
     let model = "name: p\nx-locket: { secrets: { one: local:one, two: local:two } }\nservices:\n  api: { x-locket: { secrets: [one, two], env: { A: one, B: two } } }\n  web: { x-locket: { secrets: [one] } }\n";
-    let (spec, problems) = compile_model(
-        model,
-        &[("compose.yaml", base), ("over.yaml", over)],
-    );
+    let (spec, problems) = compile_model(model, &[("compose.yaml", base), ("over.yaml", over)]);
     assert_eq!(problems, "");
     let spec = spec.unwrap();
     let api = &spec.services["api"];
@@ -481,10 +478,13 @@ fn a_dollar_that_is_doubled_is_one() {
 fn files_that_are_included_or_extended_can_be_found() {
     let text = "include:\n  - a.yaml\n  - { path: [b.yaml, c.yaml] }\n  - path: d.yaml\nservices:\n  x: { extends: { file: e.yaml, service: y } }\n  z: { extends: x }\n";
     assert_eq!(
-        referenced_files(text),
+        referenced_files(&Text::new("compose.yaml", text)),
         ["a.yaml", "b.yaml", "c.yaml", "d.yaml", "e.yaml"]
     );
-    assert_eq!(referenced_files(": ["), Vec::<String>::new());
+    assert_eq!(
+        referenced_files(&Text::new("compose.yaml", ": [")),
+        Vec::<String>::new()
+    );
 }
 
 proptest! {

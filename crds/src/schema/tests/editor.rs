@@ -71,7 +71,7 @@ impl Case {
         } else {
             let input = ModelInput {
                 model_yaml: &self.text,
-                sources: &[Text::new("compose.yaml", self.text)],
+                sources: &[Text::new("compose.yaml", self.text.as_str())],
                 working_dir: "/home/me/shop",
                 read_template: &|_| Ok(vec![(String::new(), "text".to_owned())]),
             };

@@ -5,7 +5,7 @@
 //! `/proc/PID/root`, and what processes weigh.
 //!
 //! ```text
-//! bench [--write] [--projects N] [PART…]     parts: files restart idle start pass templates
+//! bench [--write] [--projects N] [PART…]     parts: files restart idle start pass templates check
 //! ```
 
 #![allow(
@@ -14,6 +14,7 @@
     reason = "a bench, whose report of a failure is a panic, and which reads the clock and starts programs"
 )]
 
+mod check;
 mod deliver;
 mod idle;
 mod pass;
@@ -67,6 +68,9 @@ fn main() {
     if wants("templates") {
         templates::rotate(&mut table, 1, 20);
         templates::rotate(&mut table, 1000, 3);
+    }
+    if wants("check") {
+        check::offline(&mut table, 25);
     }
     let text = format!("{}\n\n{}", machine(), table.markdown());
     println!("{text}");
