@@ -249,3 +249,46 @@ fn names_of_the_project_are_offered_shown_and_found() {
         Value::Null
     );
 }
+
+/// The client library of VS Code, which comes with the YAML language server that `make setup` installs.
+#[test]
+fn a_real_client_understands_what_is_said() {
+    let beside = std::env::var_os("LOCKET_TEST_YAML_SERVER")
+        .expect("LOCKET_TEST_YAML_SERVER names a yaml-language-server: run `make setup`");
+    let (dir, path) = project();
+    let text = COMPOSE.replace("SMTP: smtp", "SMTP: smpt");
+    std::fs::write(&path, &text).unwrap();
+    let line = text
+        .lines()
+        .position(|it| it.contains("[db-password]"))
+        .unwrap();
+    let column = text.lines().nth(line).unwrap().find("db-").unwrap() + 1;
+    let client = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/main/lsp/client.js");
+    let run = Command::new("node")
+        .args([client, env!("CARGO_BIN_EXE_locket")])
+        .arg(&path)
+        .arg(beside)
+        .args([line.to_string(), column.to_string()])
+        .env("DOCKER_HOST", "unix:///nowhere/docker.sock")
+        .current_dir(dir.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&run.stderr);
+    assert!(run.status.success(), "{said}");
+    let found: Value = serde_json::from_slice(&run.stdout).unwrap();
+    let about = found["diagnostics"].as_array().unwrap();
+    let unknown = about.iter().find(|it| it["code"] == "L020").unwrap();
+    assert_eq!(unknown["range"]["start"]["line"], 15);
+    assert_eq!(unknown["source"], "locket");
+    let offered = found["completion"]["items"].as_array().unwrap();
+    assert!(
+        offered.iter().any(|it| it["label"] == "smtp"),
+        "{offered:?}"
+    );
+    assert_eq!(found["definition"]["range"]["start"]["line"], 5);
+    let hover = found["hover"]["contents"]["value"].as_str().unwrap();
+    assert!(hover.contains("`bao:kv/shop#db`"), "{hover}");
+    // No such method: JSON-RPC's own code.
+    assert_eq!(found["unknown"], -32601);
+    assert_eq!(found["exit"], 0);
+}

@@ -51,21 +51,10 @@ fn nothing_is_said_about_a_project_that_is_fine() {
 async fn real_compose_reads_the_projects_the_same_way() {
     for (name, files) in all() {
         let dir = complete(&files);
-        let env: BTreeMap<String, String> = std::env::vars().collect();
-        let flags = ComposeFlags::default();
-        let files = files::find(&flags, &BTreeMap::new(), dir.path()).unwrap();
-        let request = Request {
-            flags: &flags,
-            files: &files,
-            profiles: Profiles::All,
-        };
-        let docker = Docker::new(&crate::endpoint::GlobalFlags::default(), &env, dir.path());
-        let theirs = judged(
-            compose::examine(&docker, &request, &env).await.unwrap(),
-            Vec::new(),
-        );
+        let theirs = with_compose(dir.path()).await;
         assert_eq!(text(&theirs), "", "{name}");
-        let ours = compose::from_files(&request, &env).unwrap().loaded;
+        let env: BTreeMap<String, String> = std::env::vars().collect();
+        let ours = offline(dir.path(), &env).unwrap().loaded;
         let theirs = theirs.loaded;
         assert_eq!(theirs.items, ours.items, "{name}");
         assert_eq!(theirs.extras.shims, ours.extras.shims, "{name}");
@@ -79,4 +68,39 @@ async fn real_compose_reads_the_projects_the_same_way() {
             "{name}"
         );
     }
+}
+
+/// What is found in a directory where compose is asked too.
+async fn with_compose(dir: &Path) -> Found {
+    let env: BTreeMap<String, String> = std::env::vars().collect();
+    let flags = ComposeFlags::default();
+    let files = files::find(&flags, &BTreeMap::new(), dir).unwrap();
+    let request = Request {
+        flags: &flags,
+        files: &files,
+        profiles: Profiles::All,
+    };
+    let docker = Docker::new(&crate::endpoint::GlobalFlags::default(), &env, dir);
+    let loaded = compose::examine(&docker, &request, &env).await.unwrap();
+    judged(loaded, Vec::new())
+}
+
+#[tokio::test]
+async fn what_only_real_compose_refuses_is_told_in_its_words() {
+    let dir = tempfile::tempdir().unwrap();
+    let refused = "services:\n  a:\n    image: x\n    ports: ['999999:80']\n";
+    std::fs::write(dir.path().join("compose.yaml"), refused).unwrap();
+    let found = with_compose(dir.path()).await;
+    expect_test::expect![[r#"
+        error[L007 refused]: compose refuses the project: Invalid hostPort: 999999
+        --> compose.yaml
+         = help: mend it until `docker compose config` prints the project
+    "#]]
+    .assert_eq(&text(&found));
+    // Where the files explain it, compose's words would only be in the way.
+    let explained = refused.replace("image: x", "x-locket: { secrets: [a], secrets: [b] }");
+    std::fs::write(dir.path().join("compose.yaml"), explained).unwrap();
+    let found = with_compose(dir.path()).await;
+    let codes: Vec<Code> = found.problems.iter().map(|it| it.code).collect();
+    assert_eq!(codes, [Code::Syntax]);
 }
