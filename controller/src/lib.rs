@@ -15,6 +15,7 @@ mod compose_env;
 pub mod fake;
 mod host;
 mod inbox;
+mod kept;
 pub mod labelled;
 pub mod leftovers;
 mod link;

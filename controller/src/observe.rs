@@ -21,6 +21,7 @@ use locket_engine::{Container, ContainerSummary, Engine, InspectCache, RestartPo
 
 use tokio::time::Instant;
 
+use crate::kept::keep;
 use crate::link::{self, Link};
 use crate::mutex::lock;
 use crate::own::anchor::{COMPOSE_PROJECT, Volumes};
@@ -60,7 +61,7 @@ impl ImageLabels {
         let counts = |label: &str| label == CONFIG_HASH || label.starts_with(labels::PREFIX);
         let found = found.labels.into_iter().filter(|(label, _)| counts(label));
         let found = Arc::new(found.collect::<BTreeMap<_, _>>());
-        known().insert(image.to_owned(), Arc::clone(&found));
+        keep(&mut known(), image.to_owned(), Arc::clone(&found));
         Ok(Some(found))
     }
 }

@@ -6,6 +6,8 @@ use locket_crds::spec::{ComposeService, FileMode, Owner};
 use locket_engine::{Container, CreateContainer, Engine, Status};
 use tokio::sync::Mutex;
 
+use crate::kept::keep;
+
 /// What a container would run that is only read.
 const NEVER_STARTED: [&str; 1] = ["/locket-never-started"];
 /// Its role, as its label says.
@@ -218,7 +220,7 @@ impl Owners {
             let accounts = accounts.ok_or_else(|| Error::Disturbed {
                 image: image.to_owned(),
             })?;
-            by_image.insert(found.id.clone(), accounts);
+            keep(&mut by_image, found.id.clone(), accounts);
         }
         let accounts = by_image.get(&found.id);
         accounts.and_then(find).ok_or_else(|| Error::Unknown {

@@ -1,7 +1,7 @@
 //! Names that people get nearly right.
 
 /// The candidate that was probably meant, if one is near: at most a third of the characters differ.
-pub(crate) fn nearest<'a>(
+pub fn nearest<'a>(
     name: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use locket_e2e::{Controller, Crash, Project, eventually};
+use locket_e2e::{Controller, Crash, Project, Run, eventually};
 
 const COMPOSE: &str = r#"
 x-locket:
@@ -67,6 +67,8 @@ struct Fire {
     crash: Crash,
     controller: Option<Controller>,
     value: String,
+    /// How often a service was added.
+    added: usize,
 }
 
 impl Fire {
@@ -81,6 +83,7 @@ impl Fire {
             crash,
             controller: None,
             value,
+            added: 0,
         };
         it.takes_over();
         it
@@ -101,6 +104,27 @@ impl Fire {
     fn rotate(&mut self) {
         self.value = self.project.canary("next");
         self.project.store("key", self.value.clone());
+    }
+
+    /// One service more, in the place of the one that was added before.
+    fn add(&mut self) {
+        self.added += 1;
+        let it = format!(
+            "  {}:\n    <<: *app\n    depends_on: [locket]\n    x-locket: [key]\n",
+            self.newest()
+        );
+        self.project.write("compose.yaml", format!("{COMPOSE}{it}"));
+        self.project.locket(&["generate", "--yes"]).ok();
+    }
+
+    fn newest(&self) -> String {
+        format!("more{}", self.added)
+    }
+
+    fn up_with_newest(&self) -> Run {
+        let newest = self.newest();
+        let args = ["up", "-d", "--remove-orphans", &newest];
+        self.project.compose(&args)
     }
 
     /// Everybody has the value, also in its process, and nothing is left to do.
@@ -271,6 +295,33 @@ fn a_controller_that_is_killed_anywhere_while_an_anchor_is_made_has_a_successor_
         is_over: |it| it.project.anchors().iter().any(|it| it.running()) && it.runs(),
         reset: |_| {},
         check: never,
+        skips: has_no_effect,
+    });
+}
+
+#[test]
+fn a_controller_that_is_killed_anywhere_while_an_anchor_is_replaced_has_a_successor_that_ends_it() {
+    let mut it = Fire::new("crash-replaced");
+    it.up();
+    it.tell(&Story {
+        // A new service has a volume that the anchor does not hold, and the stopped one's must be held all the time.
+        act: |it| {
+            it.add();
+            drop(it.up_with_newest().any());
+        },
+        again: |it| drop(it.up_with_newest().ok()),
+        is_over: |it| {
+            let all = it.project.containers(&it.newest());
+            let read = all.first().and_then(|it| it.read("/state/key"));
+            let has = read.as_deref() == Some(it.value.as_bytes());
+            has && it.project.anchors().len() == 1 && it.runs()
+        },
+        reset: |_| {},
+        check: |it, before| {
+            never(it, before);
+            let kept = it.project.in_volume("stopped", "cat /v/key").says_values();
+            assert_eq!(kept.ok().text(), it.value);
+        },
         skips: has_no_effect,
     });
 }

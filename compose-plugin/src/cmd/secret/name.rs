@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use locket_crds::id::ProjectName;
+use locket_crds::id::{ProjectName, SecretName};
+use locket_crds::names::nearest;
 use locket_crds::reference::SecretRef;
 use locket_crds::spec::ProjectSpec;
 use locket_providers::local::{self, Name};
@@ -113,8 +114,11 @@ impl Folder {
                 let name = Name::in_project(project, given).map_err(of_name)?;
                 let catalogue = spec.secrets.values().map(|s| &s.reference);
                 let known = catalogue.chain(&self.used).any(|it| means(spec, it, &name));
-                let warning =
-                    format!("x-locket.secrets has no {given}; services use it as `local:{given}`");
+                let near = nearest(given, spec.secrets.keys().map(SecretName::as_str));
+                let near = near.map_or_else(String::new, |it| format!(" (did you mean `{it}`?)"));
+                let warning = format!(
+                    "x-locket.secrets has no {given}{near}; services use it as `local:{given}`"
+                );
                 Ok(Resolved {
                     name,
                     warning: (!known).then_some(warning),
@@ -214,6 +218,10 @@ services:
             (
                 "new",
                 "shop/new [x-locket.secrets has no new; services use it as `local:new`]",
+            ),
+            (
+                "smpt",
+                "shop/smpt [x-locket.secrets has no smpt (did you mean `smtp`?); services use it as `local:smpt`]",
             ),
             ("bank/x", "bank/x"),
             ("/x", "/x"),
