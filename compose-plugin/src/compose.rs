@@ -2,16 +2,19 @@
 //!
 //! Start with [`files::find`], then [`load`]. Compose itself interprets the files; nothing here guesses what they mean.
 
+mod ask;
 pub mod files;
 mod load;
 mod overlap;
 mod raw;
+mod texts;
 
 pub use files::{ComposeFlags, Files, How};
 pub use load::{
-    FromFiles, Loaded, ModelExtras, Profiles, Request, examine, from_files, load, of_texts, texts,
+    FromFiles, Loaded, ModelExtras, Profiles, Request, examine, from_files, load, of_texts,
 };
 pub use raw::{Raw, RawService, raw};
+pub use texts::texts;
 #[cfg(test)]
 pub use {load::ModelVolume, overlap::overlaps};
 

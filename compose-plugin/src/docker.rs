@@ -50,15 +50,22 @@ impl Output {
         })
     }
 
-    /// The reason of a failure in the CLI's own words: the last line that is not a log line.
-    pub fn reason(&self) -> &str {
+    /// The reason of a failure in the CLI's own words, on one line: the last line that is not a log line, and if that is indented,
+    /// the lines that it belongs to.
+    pub fn reason(&self) -> String {
         let said = |l: &&str| !l.trim().is_empty() && !l.starts_with("time=");
-        self.stderr
-            .lines()
-            .rev()
-            .find(said)
-            .unwrap_or("it says nothing")
-            .trim()
+        let mut found: Vec<&str> = Vec::new();
+        for line in self.stderr.lines().rev().filter(said) {
+            found.insert(0, line.trim());
+            if !line.starts_with(' ') {
+                break;
+            }
+        }
+        match found.as_slice() {
+            [] => "it says nothing".to_owned(),
+            [only] => (*only).to_owned(),
+            [head, rest @ ..] => format!("{head} {}", rest.join(", ")),
+        }
     }
 }
 
@@ -70,6 +77,11 @@ pub fn program(env: &BTreeMap<String, String>) -> OsString {
 }
 
 impl Docker {
+    /// The environment that it runs in.
+    pub fn env(&self) -> &BTreeMap<String, String> {
+        &self.env
+    }
+
     /// A CLI with these global flags, in this environment and directory.
     pub fn new(globals: &GlobalFlags, env: &BTreeMap<String, String>, dir: &Path) -> Self {
         Self {

@@ -1,7 +1,7 @@
 use crate::yaml::{Node, Value, documents};
 
 /// Levels that the limits allow, with those that a key adds.
-const DEEPEST: usize = 64;
+const DEEPEST: usize = 128;
 
 fn read(bytes: &[u8]) -> bool {
     let text = super::text(bytes);

@@ -6,6 +6,7 @@
 
 mod code;
 mod explain;
+mod extent;
 mod github;
 mod json;
 mod render;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use code::Code;
 pub use explain::{Explanation, page};
+pub use extent::measure;
 pub use github::render_github;
 pub use json::render_json;
 pub use render::render_text;

@@ -15,6 +15,7 @@ use crate::read::{Reading, Written, under};
 use crate::spec::{Origin, ProjectSpec};
 use crate::text::Text;
 use crate::yaml::{Node, Value};
+use environment::Variable;
 
 pub use allow::allowed;
 
@@ -22,9 +23,11 @@ pub use allow::allowed;
 pub fn shown(sources: &[Text]) -> SourceMap {
     let (files, _) = files(sources);
     let reading = Reading::plain(&files);
-    let mut masks: Vec<Place> = environment::all(&reading.written())
+    let written = reading.written();
+    let mut masks: Vec<Place> = environment::all(&written)
         .into_iter()
-        .filter(|it| it.secret().is_some())
+        .chain(environment::others(&written))
+        .filter(|it| it.is_hidden())
         .map(|it| it.place)
         .collect();
     // What cannot be read has no variables.
@@ -38,6 +41,19 @@ pub fn shown(sources: &[Text]) -> SourceMap {
         }));
     }
     sources.iter().collect::<SourceMap>().masking(masks)
+}
+
+/// Values that look like secrets, as they are written: what another program's words about these files may quote.
+pub fn hidden_values(sources: &[Text]) -> Vec<String> {
+    let (files, _) = files(sources);
+    let reading = Reading::plain(&files);
+    let written = reading.written();
+    let all = environment::all(&written)
+        .into_iter()
+        .chain(environment::others(&written));
+    all.filter(Variable::is_hidden)
+        .map(|it| it.value.to_owned())
+        .collect()
 }
 
 /// All warnings, in the order of the files. Without a spec, which a project with errors does not have, those that need none.

@@ -1,16 +1,13 @@
 //! Names that people get nearly right.
 
+use std::collections::BTreeSet;
+
+/// Most candidates that a name is compared with: whoever has thousands of names and mistypes thousands gets an answer all the same.
+const COMPARED: usize = 128;
+
 /// The candidate that was probably meant, if one is near: at most a third of the characters differ.
-pub fn nearest<'a>(
-    name: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
-    let name: Vec<char> = name.chars().take(MAX).collect();
-    let limit = (name.len() / 3).max(1);
-    let near =
-        |candidate: &&'a str| distance(&name, &candidate.chars().take(MAX).collect::<Vec<_>>());
-    let best = candidates.into_iter().map(|c| (near(&c), c)).min()?;
-    (best.0 <= limit).then_some(best.1)
+pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    near(name, candidates).min().map(|it| it.1)
 }
 
 /// The candidate that is near, if no other one is.
@@ -18,9 +15,29 @@ pub(crate) fn only_near<'a>(
     name: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
-    let near = |candidate: &&'a str| nearest(name, [*candidate]).is_some();
-    let mut all = candidates.into_iter().filter(near);
-    all.next().filter(|_| all.next().is_none())
+    let mut all = near(name, candidates);
+    all.next().filter(|_| all.next().is_none()).map(|it| it.1)
+}
+
+/// The candidates that are near, with how many characters differ.
+fn near<'a>(
+    name: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> impl Iterator<Item = (usize, &'a str)> {
+    let name: Vec<char> = name.chars().take(MAX).collect();
+    let limit = (name.len() / 3).max(1);
+    let length = name.len();
+    // One with more characters more or less cannot be near.
+    let as_long = move |it: &&str| {
+        let other = it.chars().take(MAX).count();
+        other.abs_diff(length) <= limit
+    };
+    let all = candidates.into_iter().filter(as_long).take(COMPARED);
+    all.map(move |it| {
+        let other: Vec<char> = it.chars().take(MAX).collect();
+        (distance(&name, &other), it)
+    })
+    .filter(move |it| it.0 <= limit)
 }
 
 /// A part of a name in the built-in store: 1 to 128 letters, digits, `.`, `_` and `-`, neither `.` nor `..`.
@@ -41,17 +58,26 @@ pub(crate) fn suggest<'a>(
     if let Some(near) = nearest(name, candidates.clone()) {
         return Some(format!("did you mean `{near}`?"));
     }
-    let mut all: Vec<_> = candidates.into_iter().collect();
-    all.sort_unstable();
-    match all.len() {
+    let (mut count, mut first) = (0, BTreeSet::new());
+    for it in candidates {
+        count += 1;
+        first.insert(it);
+        if first.len() > SHOWN {
+            first.pop_last();
+        }
+    }
+    let list = first.into_iter().collect::<Vec<_>>().join(", ");
+    match count {
         0 => None,
-        n if n <= 16 => Some(format!("there is {}", all.join(", "))),
-        n => Some(format!("there are {n} others: {}, …", all[..16].join(", "))),
+        n if n <= SHOWN => Some(format!("there is {list}")),
+        n => Some(format!("there are {n} others: {list}, …")),
     }
 }
 
 /// Characters of a name that are compared.
 const MAX: usize = 64;
+/// Most names that are listed.
+const SHOWN: usize = 16;
 
 /// Insertions, removals, replacements and swaps of neighbours (optimal string alignment).
 fn distance(a: &[char], b: &[char]) -> usize {

@@ -13,7 +13,7 @@ use crate::diag::{Code, Diagnostic, Lines, Place};
 use crate::names::suggest;
 use crate::spec::Origin;
 use crate::time::parse_duration;
-use crate::yaml::{Node, Tag, Value};
+use crate::yaml::{Entry, Node, Tag, Value};
 
 /// A file that a user wrote.
 pub(crate) struct File<'a> {
@@ -290,7 +290,10 @@ impl<'a> Cursor<'a> {
     /// The same, and a problem if it is not there.
     pub fn need(&self, key: &str) -> Option<Self> {
         let found = self.get(key);
-        if found.is_none() {
+        // A template without quotes is a mapping whose key is one, and is told as that.
+        let unquoted = |all: &[Entry]| all.iter().any(|e| e.key.is_none());
+        let template = matches!(&self.node.value, Value::Map(all) if unquoted(all));
+        if found.is_none() && !template {
             self.say(self.problem(Code::MissingKey, format!("{} has no `{key}`", self.name)));
         }
         found

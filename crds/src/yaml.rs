@@ -7,7 +7,8 @@ use std::fmt;
 use std::ops::Range;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_saphyr::options::DuplicateKeyPolicy;
+use serde_saphyr::budget::BudgetBreach;
+use serde_saphyr::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
 use serde_saphyr::{Location, Options, Spanned, Tagged};
 
 /// Longest text in bytes.
@@ -149,12 +150,14 @@ fn options() -> Options {
             max_events: 500_000,
             max_nodes: 250_000,
             max_aliases: 10_000,
-            max_anchors: 1_000,
-            max_depth: 48,
-            flow_nesting_limit: 48,
-            max_documents: 16,
+            max_anchors: 10_000,
+            max_depth: 96,
+            flow_nesting_limit: 96,
+            max_documents: 64,
             max_total_scalar_bytes: MAX_TEXT,
             max_merge_keys: 5_000,
+            // Hundreds of services may share the one anchor of a logging section. What all of them come to is limited below.
+            enforce_alias_anchor_ratio: false,
         },
         alias_limits: serde_saphyr::alias_limits! {
             max_total_replayed_events: 200_000,
@@ -164,6 +167,8 @@ fn options() -> Options {
         strict_booleans: true,
         legacy_octal_numbers: true,
         null_as_string: true,
+        // `.inf` is a value that some key of the user's may have.
+        non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
         with_snippet: false,
     }
 }
@@ -350,7 +355,16 @@ fn error(text: &str, e: &serde_saphyr::Error) -> YamlError {
             at: start..end,
         };
     }
-    let message = e.render_with_formatter(&serde_saphyr::DefaultMessageFormatter);
+    if let serde_saphyr::Error::Budget { breach, .. } = e {
+        return YamlError {
+            message: format!("{}, which is more than is read here", beyond(breach)),
+            at: start..start,
+        };
+    }
+    let mut message = e.render_with_formatter(&serde_saphyr::DefaultMessageFormatter);
+    if message.starts_with("recursion limit") {
+        message = "this is nested too deep".to_owned();
+    }
     let end = message.rfind(" at line ").unwrap_or(message.len());
     let message = message[..end]
         .lines()
@@ -360,6 +374,18 @@ fn error(text: &str, e: &serde_saphyr::Error) -> YamlError {
     YamlError {
         message,
         at: start..start + rest.chars().next().map_or(0, char::len_utf8),
+    }
+}
+
+/// What a text has too much of.
+fn beyond(breach: &BudgetBreach) -> String {
+    match breach {
+        BudgetBreach::Aliases { aliases } => format!("there are {aliases} aliases"),
+        BudgetBreach::Anchors { anchors } => format!("there are {anchors} anchors"),
+        BudgetBreach::Depth { depth } => format!("this is nested {depth} deep"),
+        BudgetBreach::Documents { documents } => format!("there are {documents} documents"),
+        BudgetBreach::MergeKeys { merge_keys } => format!("there are {merge_keys} merge keys"),
+        _ => "there are too many values".to_owned(),
     }
 }
 

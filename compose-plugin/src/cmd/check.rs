@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use locket_crds::diag::{
-    Code, Diagnostic, SourceMap, render_github, render_json, render_sarif, render_text,
+    Code, Diagnostic, SourceMap, measure, render_github, render_json, render_sarif, render_text,
 };
 use locket_crds::lint::{allowed, lint, shown};
 use locket_crds::text::Text;
@@ -165,6 +165,7 @@ fn judged(loaded: Loaded, open: Vec<String>) -> Found {
         let missing = sufficient(spec, &loaded.extras);
         all.extend(problems(&missing, spec, left_out.as_deref()));
     }
+    measure(&mut all, &loaded.texts);
     all.sort_by(|a, b| (&a.place.origin, a.code).cmp(&(&b.place.origin, b.code)));
     Found {
         problems: allowed(all, &loaded.texts),
@@ -193,13 +194,10 @@ fn tell(args: &CheckArgs, found: &Found, cx: &Context) -> ExitCode {
 }
 
 fn rendered(format: Format, found: &Found, cx: &Context) -> String {
-    let sources = &found.loaded.sources;
-    if format == Format::Text {
-        return render_text(&found.problems, sources, cx.term.color());
-    }
     let (all, sources) = from_here(found, &cx.dir);
     match format {
-        Format::Text | Format::Json => render_json(&all, &sources),
+        Format::Text => render_text(&all, &sources, cx.term.color()),
+        Format::Json => render_json(&all, &sources),
         Format::Sarif => render_sarif(&all, &sources, VERSION),
         Format::Github => render_github(&all),
     }
@@ -226,7 +224,8 @@ fn summary(found: &Found, errors: usize, warnings: usize) -> String {
     }
 }
 
-/// The problems with their files named from the directory where this was called: programs know nothing of the project's.
+/// The problems with their files named from the directory where this was called: neither a person there nor a program knows of the
+/// project's.
 fn from_here(found: &Found, dir: &Path) -> (Vec<Diagnostic>, SourceMap) {
     let base = &found.loaded.files.project_dir;
     let name = |file: &str| {

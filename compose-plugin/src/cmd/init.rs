@@ -127,11 +127,14 @@ fn shown(compose: &Path, schema: &Path) -> String {
 }
 
 fn with_modeline(text: &str, schema: &str) -> String {
-    if text.lines().any(|l| l.starts_with(MODELINE)) {
+    // A byte order mark is one at the beginning only.
+    let rest = text.trim_start_matches('\u{feff}');
+    let mark = &text[..text.len() - rest.len()];
+    if rest.lines().any(|l| l.starts_with(MODELINE)) {
         return text.to_owned();
     }
     let eol = if text.contains("\r\n") { "\r\n" } else { "\n" };
-    format!("{MODELINE} $schema={schema}{eol}{text}")
+    format!("{mark}{MODELINE} $schema={schema}{eol}{rest}")
 }
 
 #[cfg(test)]
@@ -146,6 +149,9 @@ mod tests {
             "# yaml-language-server: $schema=.locket/compose.schema.json\r\nservices: {}\r\n"
         );
         assert_eq!(with_modeline(&once, SCHEMA), once);
+        let marked = with_modeline("\u{feff}services: {}\n", SCHEMA);
+        assert!(marked.starts_with("\u{feff}# yaml-language-server"));
+        assert!(marked.ends_with("\nservices: {}\n"));
         assert_eq!(
             shown(Path::new("/p/c.yaml"), Path::new("/p/.locket/x")),
             ".locket/x"

@@ -118,6 +118,8 @@ pub struct Files {
     pub project_dir: PathBuf,
     /// The file in which `COMPOSE_FILE` names them, or could: paths in it are relative to its directory.
     pub env_file: PathBuf,
+    /// The files with variables for interpolation, absolute; what a later one says counts.
+    pub env_files: Vec<PathBuf>,
 }
 
 impl Files {
@@ -183,18 +185,29 @@ pub fn find(flags: &ComposeFlags, env: &BTreeMap<String, String>, dir: &Path) ->
         .project_directory
         .as_ref()
         .map(|d| clean(&dir.join(d)));
+    // Where compose looks before it knows the files.
+    let first = match (&given, flags.file.first()) {
+        (Some(given), _) => given.clone(),
+        (None, Some(file)) => parent(&clean(&dir.join(file))),
+        (None, None) => dir.to_owned(),
+    };
+    let env_files = |project_dir: &Path| match explicit(flags, env, dir) {
+        Some(all) => all,
+        None if is_disabled(env) => Vec::new(),
+        None => vec![project_dir.join(".env"), first.join(".env")],
+    };
     let (names, how) = if flags.file.is_empty() {
-        match variable(flags, env, given.as_deref().unwrap_or(dir)) {
+        match variable(env, &env_files(&first)) {
             Some(found) => found,
             None => {
-                let paths = search(given.as_deref().unwrap_or(dir))?;
+                let paths = search(&first)?;
                 let project_dir = given.unwrap_or_else(|| parent(&paths[0]));
-                let env_file = project_dir.join(".env");
                 return Ok(Files {
                     paths,
                     how: How::Search,
+                    env_file: project_dir.join(".env"),
+                    env_files: env_files(&project_dir),
                     project_dir,
-                    env_file,
                 });
             }
         }
@@ -214,31 +227,44 @@ pub fn find(flags: &ComposeFlags, env: &BTreeMap<String, String>, dir: &Path) ->
             missing.display()
         )));
     }
-    let env_file = clean(
-        &given
-            .as_deref()
-            .unwrap_or(dir)
-            .join(flags.env_file.last().map_or(".env", String::as_str)),
-    );
     let project_dir = given.unwrap_or_else(|| parent(&paths[0]));
+    let env_files = env_files(&project_dir);
     Ok(Files {
         paths,
         how,
+        env_file: env_files.last().cloned().unwrap_or(first.join(".env")),
+        env_files,
         project_dir,
-        env_file,
     })
 }
 
-/// `COMPOSE_FILE`, from the environment or else from the file with variables.
-fn variable(
+/// The files with variables that somebody has named; they stand where compose was called.
+fn explicit(
     flags: &ComposeFlags,
     env: &BTreeMap<String, String>,
     dir: &Path,
-) -> Option<(Vec<String>, How)> {
-    let from_files = dot_env(flags, env, dir);
+) -> Option<Vec<PathBuf>> {
+    let listed = env.get("COMPOSE_ENV_FILES").filter(|v| !v.is_empty());
+    let names: Vec<&str> = match (flags.env_file.is_empty(), listed) {
+        (false, _) => flags.env_file.iter().map(String::as_str).collect(),
+        (true, Some(list)) => list.split(',').collect(),
+        (true, None) => return None,
+    };
+    Some(names.iter().map(|name| clean(&dir.join(name))).collect())
+}
+
+/// Whether `.env` is not read. See <https://docs.docker.com/compose/how-tos/environment-variables/envvars/>.
+fn is_disabled(env: &BTreeMap<String, String>) -> bool {
+    let said = env.get("COMPOSE_DISABLE_ENV_FILE").map(String::as_str);
+    matches!(said, Some("1" | "t" | "T" | "true" | "TRUE" | "True"))
+}
+
+/// `COMPOSE_FILE`, from the environment or else from the files with variables.
+fn variable(env: &BTreeMap<String, String>, files: &[PathBuf]) -> Option<(Vec<String>, How)> {
+    let written = read(files);
     let look = |name: &str| {
         env.get(name)
-            .or_else(|| from_files.get(name))
+            .or_else(|| written.get(name))
             .filter(|v| !v.is_empty())
     };
     let list = look("COMPOSE_FILE")?;
@@ -251,41 +277,13 @@ fn variable(
     Some((list.split(separator).map(str::to_owned).collect(), how))
 }
 
-/// What the files with variables say: `--env-file`, `COMPOSE_ENV_FILES`, or `.env`. Only the two settings that decide about
-/// files; everything else of them stays where it is.
-fn dot_env(
-    flags: &ComposeFlags,
-    env: &BTreeMap<String, String>,
-    dir: &Path,
-) -> BTreeMap<String, String> {
-    let mut all = written(flags, env, &dir.join(".env"), dir);
-    all.retain(|name, _| matches!(name.as_str(), "COMPOSE_FILE" | "COMPOSE_PATH_SEPARATOR"));
-    all
+/// All variables that files set for a project, for interpolation.
+pub fn variables(files: &Files) -> BTreeMap<String, String> {
+    read(&files.env_files)
 }
 
-/// All variables that those files set for a project, for interpolation.
-pub fn variables(
-    flags: &ComposeFlags,
-    env: &BTreeMap<String, String>,
-    files: &Files,
-) -> BTreeMap<String, String> {
-    let dir = files.env_file.parent().unwrap_or(&files.project_dir);
-    written(flags, env, &files.env_file, dir)
-}
-
-fn written(
-    flags: &ComposeFlags,
-    env: &BTreeMap<String, String>,
-    usual: &Path,
-    dir: &Path,
-) -> BTreeMap<String, String> {
-    let listed = env.get("COMPOSE_ENV_FILES").filter(|v| !v.is_empty());
-    let paths: Vec<PathBuf> = match (flags.env_file.is_empty(), listed) {
-        (false, _) => flags.env_file.iter().map(|name| dir.join(name)).collect(),
-        (true, Some(list)) => list.split(',').map(|name| dir.join(name)).collect(),
-        (true, None) => vec![usual.to_owned()],
-    };
-    let texts = paths
+fn read(files: &[PathBuf]) -> BTreeMap<String, String> {
+    let texts = files
         .iter()
         .filter_map(|path| std::fs::read_to_string(path).ok());
     texts.flat_map(|text| settings(&text)).collect()

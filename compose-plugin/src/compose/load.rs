@@ -1,12 +1,10 @@
 //! Reads a project: compose's model, the user's own texts, and what both say together.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::Path;
 
-use locket_crds::compose::{
-    FilesInput, ModelInput, TemplateFile, check_sources, compile, compile_files, referenced_files,
-};
-use locket_crds::diag::{Code, Diagnostic, SourceMap};
+use locket_crds::compose::{FilesInput, ModelInput, check_sources, compile, compile_files};
+use locket_crds::diag::{Code, Diagnostic, SourceMap, measure};
 use locket_crds::id::ServiceName;
 use locket_crds::item::Item;
 use locket_crds::lint::shown;
@@ -15,14 +13,11 @@ use locket_crds::spec::{Origin, ProjectSpec};
 use locket_crds::text::Text;
 use locket_crds::yaml::{self, Node, Value};
 
+use super::ask::{Answer, ask};
+use super::texts::{read_template, sources};
 use super::{ComposeFlags, Files};
-use crate::docker::{Docker, Output};
+use crate::docker::Docker;
 use crate::error::{CommandError, Result};
-
-/// Longest text of a template file, in bytes.
-const MAX_TEMPLATE: u64 = 1 << 20;
-/// Most files that one entry of `templates` may bring along, and most files that compose files may refer to.
-const MAX_FILES: usize = 256;
 
 /// What is to be read.
 #[derive(Debug, Clone)]
@@ -230,7 +225,7 @@ pub fn of_texts(
     env: &BTreeMap<String, String>,
 ) -> FromFiles {
     let files = request.files;
-    let written = super::files::variables(request.flags, env, files);
+    let written = super::files::variables(files);
     let variable = |name: &str| env.get(name).or_else(|| written.get(name)).cloned();
     let top: Vec<String> = files.paths.iter().map(|path| files.name(path)).collect();
     let named = request.flags.project_name.clone();
@@ -277,25 +272,6 @@ fn project_of(dir: &Path) -> String {
     lower.trim_start_matches(['_', '-']).to_owned()
 }
 
-/// What compose says of files.
-enum Answer {
-    /// The model.
-    Model(Output),
-    /// Its reason to refuse them.
-    Refused(String),
-}
-
-async fn ask(docker: &Docker, request: &Request<'_>, sources: &[Text]) -> Result<Answer> {
-    let (docker, mut args) = docker.compose(request.flags, request.files);
-    args.extend(profiles(request.profiles, sources));
-    args.extend(["config", "--no-env-resolution"].map(str::to_owned));
-    let output = docker.output(&args).await?;
-    Ok(match output.status.success() {
-        true => Answer::Model(output),
-        false => Answer::Refused(output.reason().to_owned()),
-    })
-}
-
 fn of_model(model: &str, sources: Vec<Text>, request: &Request<'_>) -> Result<Loaded> {
     let files = request.files;
     let (spec, diagnostics) = compile(&ModelInput {
@@ -328,6 +304,7 @@ fn finished(
         diagnostics.extend(super::overlap::overlaps(spec));
         diagnostics.sort_by(|a, b| (&a.place.origin, a.code).cmp(&(&b.place.origin, b.code)));
     }
+    measure(&mut diagnostics, &sources);
     Loaded {
         spec,
         items,
@@ -336,137 +313,6 @@ fn finished(
         texts: sources,
         extras: extras(model),
         files: request.files.clone(),
-    }
-}
-
-/// The flags that have compose read these services too.
-fn profiles(wanted: Profiles<'_>, sources: &[Text]) -> Vec<String> {
-    let names = match wanted {
-        Profiles::All => return vec!["--profile=*".to_owned()],
-        Profiles::Enabled(names) => names,
-    };
-    let mut found = BTreeSet::new();
-    for document in sources.iter().flat_map(Text::documents) {
-        let of = |name: &String| {
-            document
-                .get("services")?
-                .get(name)?
-                .get("profiles")
-                .cloned()
-        };
-        for profiles in names.iter().filter_map(of) {
-            if let Value::List(all) = profiles.value {
-                found.extend(all.into_iter().filter_map(|it| match it.value {
-                    Value::Str(name) => Some(name),
-                    _ => None,
-                }));
-            }
-        }
-    }
-    let flag = |name: &String| format!("--profile={name}");
-    found.iter().map(flag).collect()
-}
-
-/// The user's texts, those that they include or extend in front of them.
-fn sources(files: &Files) -> Result<Vec<Text>> {
-    texts(files, &BTreeMap::new())
-}
-
-/// The same, where some texts are newer in an editor than on the disk: by path.
-///
-/// # Errors
-/// A file cannot be read.
-pub fn texts(files: &Files, open: &BTreeMap<PathBuf, String>) -> Result<Vec<Text>> {
-    let read = |path: &Path| match open.get(path) {
-        Some(text) => Ok(text.clone()),
-        None => std::fs::read_to_string(path),
-    };
-    let mut out = Vec::new();
-    let mut seen: BTreeSet<PathBuf> = files.paths.iter().cloned().collect();
-    for path in &files.paths {
-        let text = read(path).map_err(|e| {
-            CommandError::user(format!("{} cannot be read", path.display())).because(e)
-        })?;
-        let text = Text::new(files.name(path), text);
-        referenced(files, path, &text, &read, &mut seen, &mut out);
-        out.push(text);
-    }
-    Ok(out)
-}
-
-fn referenced(
-    files: &Files,
-    from: &Path,
-    text: &Text,
-    read: &impl Fn(&Path) -> std::io::Result<String>,
-    seen: &mut BTreeSet<PathBuf>,
-    out: &mut Vec<Text>,
-) {
-    for name in referenced_files(text) {
-        let path = from
-            .parent()
-            .unwrap_or(Path::new("/"))
-            .join(name.trim_start_matches("./"));
-        if seen.len() >= MAX_FILES || !seen.insert(path.clone()) {
-            continue;
-        }
-        // What is remote or named by a variable is not at hand; the reader can do without it.
-        let Ok(text) = read(&path) else {
-            continue;
-        };
-        let text = Text::new(files.name(&path), text);
-        referenced(files, &path, &text, read, seen, out);
-        out.push(text);
-    }
-}
-
-/// A template file, or all files under a directory, sorted.
-fn read_template(base: &Path, name: &str) -> Result<Vec<TemplateFile>, String> {
-    let root = base.join(name);
-    let mut out = Vec::new();
-    let mut left = vec![(root, String::new())];
-    while let Some((path, shown)) = left.pop() {
-        let meta = std::fs::metadata(&path).map_err(|e| clause(&e))?;
-        if meta.is_dir() {
-            for entry in std::fs::read_dir(&path).map_err(|e| clause(&e))? {
-                let entry = entry.map_err(|e| clause(&e))?;
-                let name = entry
-                    .file_name()
-                    .into_string()
-                    .map_err(|_| "a file's name is not UTF-8".to_owned())?;
-                let shown = if shown.is_empty() {
-                    name
-                } else {
-                    format!("{shown}/{name}")
-                };
-                left.push((entry.path(), shown));
-            }
-            continue;
-        }
-        if !meta.is_file() {
-            return Err("it is no regular file".to_owned());
-        }
-        if meta.len() > MAX_TEMPLATE {
-            return Err(format!("it has more than {} KiB", MAX_TEMPLATE >> 10));
-        }
-        if out.len() + left.len() >= MAX_FILES {
-            return Err(format!("it has more than {MAX_FILES} files"));
-        }
-        let bytes = std::fs::read(&path).map_err(|e| clause(&e))?;
-        out.push((
-            shown,
-            String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?,
-        ));
-    }
-    out.sort();
-    Ok(out)
-}
-
-fn clause(e: &std::io::Error) -> String {
-    match e.kind() {
-        std::io::ErrorKind::NotFound => "it is not there".to_owned(),
-        std::io::ErrorKind::PermissionDenied => "it may not be read".to_owned(),
-        _ => "it cannot be read".to_owned(),
     }
 }
 
@@ -510,30 +356,6 @@ fn extras(model: &Node) -> ModelExtras {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_directory_of_templates_is_read_in_order_with_relative_names() {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::create_dir_all(dir.path().join("t/sub")).unwrap();
-        std::fs::write(dir.path().join("t/b"), "B").unwrap();
-        std::fs::write(dir.path().join("t/sub/a"), "A").unwrap();
-        let all = read_template(dir.path(), "./t").unwrap();
-        assert_eq!(
-            all,
-            [
-                ("b".to_owned(), "B".to_owned()),
-                ("sub/a".to_owned(), "A".to_owned())
-            ]
-        );
-        assert_eq!(
-            read_template(dir.path(), "t/b").unwrap(),
-            [(String::new(), "B".to_owned())]
-        );
-        assert_eq!(
-            read_template(dir.path(), "nothing").unwrap_err(),
-            "it is not there"
-        );
-    }
 
     #[test]
     fn volumes_of_the_model_are_told_apart() {

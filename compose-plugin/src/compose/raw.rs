@@ -45,9 +45,7 @@ pub async fn raw(docker: &Docker, request: &Request<'_>) -> Result<Raw> {
     );
     let output = docker.output(&args).await?;
     if !output.status.success() {
-        return Err(
-            CommandError::user("compose refuses the project").because(output.reason().to_owned())
-        );
+        return Err(CommandError::user("compose refuses the project").because(output.reason()));
     }
     read(output.text()?).ok_or_else(|| {
         CommandError::internal("the output of `docker compose config` cannot be read")

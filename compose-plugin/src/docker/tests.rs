@@ -8,6 +8,7 @@ fn files_are_named_as_they_were_found() {
         how: How::Flags,
         project_dir: "/p".into(),
         env_file: "/p/.env".into(),
+        env_files: vec!["/p/.env".into()],
     };
     let flags = ComposeFlags {
         project_name: Some("x".to_owned()),
@@ -63,11 +64,14 @@ async fn both_streams_and_the_end_are_told() {
     assert_eq!(
         (
             output.text().unwrap(),
-            output.reason(),
+            output.reason().as_str(),
             output.status.code()
         ),
         ("out\n", "why", Some(3))
     );
+    let cycle = "echo first >&2; echo 'Circular:' >&2; echo '  a' >&2; echo '  b' >&2; exit 1";
+    let cycle = shell(&[]).output(["-c", cycle]).await.unwrap();
+    assert_eq!(cycle.reason(), "Circular: a, b");
     let silent = shell(&[]).output(["-c", "exit 1"]).await.unwrap();
     assert_eq!(silent.reason(), "it says nothing");
 }

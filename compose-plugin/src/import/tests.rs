@@ -92,6 +92,7 @@ impl Project {
             how: How::Search,
             project_dir: dir.path().to_owned(),
             env_file: dir.path().join(".env"),
+            env_files: vec![dir.path().join(".env")],
         };
         Self {
             dir,

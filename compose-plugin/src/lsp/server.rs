@@ -22,16 +22,20 @@ use crate::context::{Context, VERSION};
 
 /// How long an answer may wait for an engine that is away.
 const PATIENCE: Duration = Duration::from_millis(700);
-/// An error code of the protocol: no such method.
+/// Error codes of the protocol. See <https://www.jsonrpc.org/specification#error_object>.
+const NO_JSON: i32 = -32700;
+const INVALID: i32 = -32600;
 const NO_SUCH_METHOD: i32 = -32601;
 
 /// What an editor has told so far.
 pub struct Server<'a> {
     cx: &'a Context,
     open: BTreeMap<PathBuf, String>,
-    /// What was last known to be right of a directory's project; a text in the making often is not.
+    /// The project that each open file belongs to, by its key.
+    projects: BTreeMap<PathBuf, PathBuf>,
+    /// What was last known to be right of a project; a text in the making often is not.
     known: BTreeMap<PathBuf, ProjectSpec>,
-    /// Files that have problems in the editor's eyes, by the open file that they were told for.
+    /// Files that the editor was told of, by project.
     told: BTreeMap<PathBuf, BTreeSet<PathBuf>>,
     is_over: bool,
 }
@@ -50,6 +54,7 @@ impl<'a> Server<'a> {
         Self {
             cx,
             open: BTreeMap::new(),
+            projects: BTreeMap::new(),
             known: BTreeMap::new(),
             told: BTreeMap::new(),
             is_over: false,
@@ -58,8 +63,16 @@ impl<'a> Server<'a> {
 
     /// Answers a message.
     pub async fn handle(&mut self, message: &Value) -> Next {
+        if message.is_null() {
+            return Next::Send(vec![refused(&Value::Null, NO_JSON, "this is no JSON")]);
+        }
         let method = message["method"].as_str().unwrap_or_default();
         let params = &message["params"];
+        if self.is_over && method != "exit" {
+            let id = message.get("id");
+            let said = id.map(|id| refused(id, INVALID, "the server has been shut down"));
+            return Next::Send(said.into_iter().collect());
+        }
         let result = match method {
             "exit" => return Next::End(self.is_over),
             "initialize" => capabilities(),
@@ -88,8 +101,8 @@ impl<'a> Server<'a> {
                 let Some(id) = message.get("id").filter(|_| !method.is_empty()) else {
                     return Next::Send(Vec::new());
                 };
-                let error = json!({ "code": NO_SUCH_METHOD, "message": format!("{method} is not known here") });
-                return Next::Send(vec![json!({ "jsonrpc": "2.0", "id": id, "error": error })]);
+                let why = format!("{method} is not known here");
+                return Next::Send(vec![refused(id, NO_SUCH_METHOD, &why)]);
             }
         };
         Next::Send(match message.get("id") {
@@ -114,19 +127,41 @@ impl<'a> Server<'a> {
             return Vec::new();
         };
         self.open.remove(&path);
-        let gone = self.told.remove(&path).unwrap_or_default();
+        self.left(&path)
+    }
+
+    /// A file belongs to its project no more: what was told of that is taken back, or told anew for another file of it that is open.
+    fn left(&mut self, path: &Path) -> Vec<Value> {
+        let Some(key) = self.projects.remove(path) else {
+            return Vec::new();
+        };
+        let other = self.projects.iter().find(|(_, of)| **of == key);
+        if let Some(other) = other.map(|(path, _)| path.clone()) {
+            return self.tell(&other);
+        }
+        self.known.remove(&key);
+        let gone = self.told.remove(&key).unwrap_or_default();
         gone.iter()
             .map(|path| published(path, Vec::new()))
             .collect()
     }
 
+    /// Tells all problems of a file's project.
     fn tell(&mut self, path: &Path) -> Vec<Value> {
-        let Some(project) = Project::of(path, &self.open, &self.cx.env) else {
-            return Vec::new();
+        let project = Project::of(path, &self.open, &self.cx.env);
+        let key = project.as_ref().map(Project::key);
+        let mut out = Vec::new();
+        if self.projects.get(path).map(PathBuf::as_path) != key {
+            out = self.left(path);
+        }
+        let Some(project) = project else {
+            return out;
         };
+        let key = project.key().to_owned();
+        self.projects.insert(path.to_owned(), key.clone());
         let mut by_file: BTreeMap<PathBuf, Vec<Value>> = BTreeMap::new();
         // Also of those that have none any more.
-        for path in self.told.remove(path).unwrap_or_default() {
+        for path in self.told.remove(&key).unwrap_or_default() {
             by_file.insert(path, Vec::new());
         }
         by_file.entry(path.to_owned()).or_default();
@@ -141,13 +176,13 @@ impl<'a> Server<'a> {
             }
         }
         self.told
-            .insert(path.to_owned(), by_file.keys().cloned().collect());
+            .insert(key.clone(), by_file.keys().cloned().collect());
         if let Some(spec) = project.spec {
-            self.known.insert(project.files.project_dir.clone(), spec);
+            self.known.insert(key, spec);
         }
         let all = by_file.into_iter();
-        all.map(|(path, problems)| published(&path, problems))
-            .collect()
+        out.extend(all.map(|(path, problems)| published(&path, problems)));
+        out
     }
 
     /// The text, the line and the byte of a request, with what is known of the project.
@@ -161,7 +196,7 @@ impl<'a> Server<'a> {
     }
 
     fn spec(&self, path: &Path) -> Option<&ProjectSpec> {
-        self.known.get(path.parent()?)
+        self.known.get(self.projects.get(path)?)
     }
 
     fn completion(&self, params: &Value) -> Option<Value> {
@@ -301,6 +336,10 @@ fn source(it: &SourceSpec) -> String {
         Some(url) => format!("{}, {url}", it.kind),
         None => it.kind.clone(),
     }
+}
+
+fn refused(id: &Value, code: i32, message: &str) -> Value {
+    json!({ "jsonrpc": "2.0", "id": id, "error": { "code": code, "message": message } })
 }
 
 fn capabilities() -> Value {

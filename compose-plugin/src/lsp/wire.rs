@@ -8,10 +8,10 @@ use serde_json::Value;
 /// Most bytes of a message; an editor sends whole files.
 const MAX: usize = 32 << 20;
 
-/// The next message; `None` at the end of the stream.
+/// The next message; `None` at the end of the stream, and `null` for one that is no JSON: the stream goes on behind it.
 ///
 /// # Errors
-/// The stream breaks, or what comes is no message.
+/// The stream breaks, or what comes has no length.
 pub fn read(from: &mut impl BufRead) -> io::Result<Option<Value>> {
     let wrong = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
     let mut length = None;
@@ -37,8 +37,7 @@ pub fn read(from: &mut impl BufRead) -> io::Result<Option<Value>> {
     }
     let mut body = vec![0; length.ok_or_else(|| wrong("a message without a length"))?];
     from.read_exact(&mut body)?;
-    let message = serde_json::from_slice(&body).map_err(|_| wrong("a message that is no JSON"))?;
-    Ok(Some(message))
+    Ok(Some(serde_json::from_slice(&body).unwrap_or(Value::Null)))
 }
 
 /// Sends a message.
@@ -69,9 +68,10 @@ mod tests {
         assert_eq!(read(&mut from).unwrap(), None);
         let lower = b"content-type: x\r\ncontent-length: 2\r\n\r\n{}";
         assert_eq!(read(&mut lower.as_slice()).unwrap(), Some(json!({})));
+        let no_json = b"Content-Length: 2\r\n\r\n{]";
+        assert_eq!(read(&mut no_json.as_slice()).unwrap(), Some(Value::Null));
         for broken in [
             "Content-Length: 3\r\n\r\n{}",
-            "Content-Length: 2\r\n\r\n{]",
             "Content-Length: 99999999999\r\n\r\n",
             "Content-Length: -1\r\n\r\n",
             "Content-Length: 2\r\n",

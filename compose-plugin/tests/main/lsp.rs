@@ -250,6 +250,70 @@ fn names_of_the_project_are_offered_shown_and_found() {
     );
 }
 
+#[test]
+fn a_file_that_another_includes_is_of_its_project() {
+    let (dir, path) = project();
+    let including = COMPOSE.replace("name: shop\n", "name: shop\ninclude: [sub/worker.yaml]\n");
+    std::fs::write(&path, including).unwrap();
+    let worker = dir.path().join("sub/worker.yaml");
+    std::fs::create_dir(worker.parent().unwrap()).unwrap();
+    let text = "services:\n  worker:\n    image: x\n    depends_on: [locket]\n    x-locket:\n      secrets: [db-password]\n";
+    std::fs::write(&worker, text).unwrap();
+    let mut editor = Editor::start(dir.path());
+    let codes = |all: Vec<(u64, String, String)>| -> Vec<String> {
+        let of_generate = |code: &String| ["L050", "L051", "L052"].contains(&code.as_str());
+        let all = all.into_iter().map(|it| it.1);
+        all.filter(|it| !of_generate(it)).collect()
+    };
+    assert_eq!(codes(editor.open(&worker, text)), Vec::<String>::new());
+    let found = editor.at(
+        "textDocument/definition",
+        &worker,
+        text,
+        "secrets: [db-pass",
+    );
+    assert_eq!(found["uri"], uri(&path));
+    let wrong = text.replace("[db-password]", "[db-pasword]");
+    assert_eq!(codes(editor.edit(&worker, &wrong)), ["L020"]);
+}
+
+#[test]
+fn closing_a_file_leaves_what_is_said_of_another_that_is_open() {
+    let (dir, path) = project();
+    let over = dir.path().join("compose.override.yaml");
+    let text = "services:\n  api:\n    environment: { A: b }\n";
+    std::fs::write(&over, text).unwrap();
+    let mut editor = Editor::start(dir.path());
+    let wrong = COMPOSE.replace("SMTP: smtp", "SMTP: smpt");
+    assert!(!editor.open(&path, &wrong).is_empty());
+    editor.open(&over, text);
+    assert!(!editor.problems(&path).is_empty());
+    let closed = json!({ "textDocument": { "uri": uri(&over) } });
+    editor.tell("textDocument/didClose", closed);
+    assert!(editor.problems(&path).iter().any(|it| it.1 == "L020"));
+    let closed = json!({ "textDocument": { "uri": uri(&path) } });
+    editor.tell("textDocument/didClose", closed);
+    assert_eq!(editor.problems(&path), []);
+}
+
+#[test]
+fn what_is_no_compose_file_and_no_json_is_let_pass() {
+    let (dir, path) = project();
+    let mut editor = Editor::start(dir.path());
+    let pod = dir.path().join("pod.yaml");
+    let document = json!({ "uri": uri(&pod), "languageId": "yaml", "version": 1, "text": "kind: Pod\nspec: {{ x }}\n" });
+    editor.tell("textDocument/didOpen", json!({ "textDocument": document }));
+    write!(editor.input, "Content-Length: 2\r\n\r\n{{]").unwrap();
+    // The first thing that is said is about the message that is none.
+    assert_eq!(editor.next()["error"]["code"], -32700);
+    let wrong = COMPOSE.replace("SMTP: smtp", "SMTP: smpt");
+    assert!(!editor.open(&path, &wrong).is_empty());
+    assert_eq!(editor.ask("shutdown", Value::Null), Value::Null);
+    editor
+        .send(&json!({ "jsonrpc": "2.0", "id": 99, "method": "textDocument/hover", "params": {} }));
+    assert_eq!(editor.next()["error"]["code"], -32600);
+}
+
 /// The client library of VS Code, which comes with the YAML language server that `make setup` installs.
 #[test]
 fn a_real_client_understands_what_is_said() {

@@ -120,8 +120,7 @@ impl<'a> Merger<'a> {
                 {
                     for e in all {
                         if let Some(name) = &e.key {
-                            let found = self.service(file, name, DEPTH);
-                            e.node = found.unwrap_or_else(|| e.node.clone());
+                            e.node = self.service(file, name, &e.node, DEPTH);
                         }
                     }
                 }
@@ -141,20 +140,17 @@ impl<'a> Merger<'a> {
         found
     }
 
-    /// A service of a file, with what it extends below it.
-    fn service(&mut self, file: &File<'a>, name: &str, depth: usize) -> Option<Node> {
-        let mut own = file
-            .documents
-            .iter()
-            .find_map(|it| it.get("services")?.get(name))?
-            .clone();
+    /// A service of one document of a file, with what it extends below it.
+    fn service(&mut self, file: &File<'a>, name: &str, own: &Node, depth: usize) -> Node {
+        let mut own = own.clone();
         long(&mut own);
         let Some(extends) = own.get("extends").cloned().filter(|_| depth > 0) else {
-            return Some(own);
+            return own;
         };
-        let base = extends
-            .as_str()
-            .or(extends.get("service").and_then(Node::as_str))?;
+        let named = extends.get("service").and_then(Node::as_str);
+        let Some(base) = extends.as_str().or(named) else {
+            return own;
+        };
         let from = match extends.get("file").and_then(Node::as_str) {
             Some(path) => {
                 let name = self.find(file, path);
@@ -162,11 +158,15 @@ impl<'a> Merger<'a> {
             }
             None => Some(file),
         };
-        let base = from.and_then(|from| self.service(from, base, depth - 1));
-        Some(match base {
+        let found = from.and_then(|from| {
+            let mut all = from.documents.iter();
+            let it = all.find_map(|it| it.get("services")?.get(base))?;
+            Some(self.service(from, base, it, depth - 1))
+        });
+        match found {
             Some(base) => merged(base, own, &mut vec!["services".into(), name.into()]),
             None => own,
-        })
+        }
     }
 }
 

@@ -86,6 +86,13 @@ fn mixed(files: &[File<'_>]) -> Vec<Diagnostic> {
 pub(super) fn dropped(root: &Cursor<'_>) {
     for key in ["sources", "secrets"] {
         let section = under(&under(&root.reading.written(), X), key);
+        // Forms that cannot be merged are another mistake, and are told as one.
+        if !section
+            .iter()
+            .all(|w| matches!(w.node.value, Value::Map(_)))
+        {
+            continue;
+        }
         let meant = root.node.get(X).and_then(|x| x.get(key));
         let names: BTreeSet<&str> = section
             .iter()

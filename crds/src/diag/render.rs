@@ -9,6 +9,8 @@ use super::{Diagnostic, Place, Severity, SourceMap, clean};
 
 /// Marks so many lines apart are shown in one snippet: nobody needs to see what lies between.
 const NEAR: usize = 1;
+/// A line of more bytes was written by a program; nobody reads it, and each of its problems would take it in again.
+const LONGEST: usize = 4096;
 
 /// All problems, each with the lines that it is about; ends with a line feed unless there are none.
 pub fn render_text(all: &[Diagnostic], sources: &SourceMap, color: bool) -> String {
@@ -151,10 +153,10 @@ impl<'a> Texts<'a> {
     }
 
     fn has(&self, place: &Place) -> bool {
-        let at = &place.origin;
-        self.0
-            .get(at.file.as_str())
-            .is_some_and(|t| (1..=t.lines.len()).contains(&(at.line as usize)))
+        let line = (place.origin.line as usize).checked_sub(1);
+        let text = self.0.get(place.origin.file.as_str());
+        let line = line.zip(text).and_then(|(line, text)| text.lines.get(line));
+        line.is_some_and(|it| it.len() <= LONGEST)
     }
 }
 

@@ -23,6 +23,15 @@ const SCHEMES: [&str; 4] = ["dso://", "dsofile://", "op://", "se://"];
 
 /// All variables of all services, file by file.
 pub(super) fn all<'a>(written: &[Written<'a>]) -> Vec<Variable<'a>> {
+    each(written, &[&["environment"]])
+}
+
+/// Whatever else has a name and a value in a service.
+pub(super) fn others<'a>(written: &[Written<'a>]) -> Vec<Variable<'a>> {
+    each(written, &[&["build", "args"], &["labels"]])
+}
+
+fn each<'a>(written: &[Written<'a>], sections: &[&[&str]]) -> Vec<Variable<'a>> {
     let mut out = Vec::new();
     for root in written {
         for services in under(&[*root], "services") {
@@ -30,8 +39,12 @@ pub(super) fn all<'a>(written: &[Written<'a>]) -> Vec<Variable<'a>> {
                 continue;
             };
             for entry in entries {
-                let node = entry.node.get("environment");
-                if let (Some(service), Some(node)) = (entry.key.as_deref(), node) {
+                let Some(service) = entry.key.as_deref() else {
+                    continue;
+                };
+                let at =
+                    |path: &&[&str]| path.iter().try_fold(&entry.node, |node, key| node.get(key));
+                for node in sections.iter().filter_map(at) {
                     out.extend(of(service, Written { node, ..*root }));
                 }
             }
@@ -66,13 +79,21 @@ pub(super) fn of<'a>(service: &'a str, all: Written<'a>) -> Vec<Variable<'a>> {
 impl Variable<'_> {
     /// What makes it look like a secret.
     pub fn secret(&self) -> Option<&'static str> {
-        if let Some(kind) = looks::format(self.value) {
+        let default = looks::default(self.value);
+        let value = default.unwrap_or(self.value);
+        if let Some(kind) = looks::format(value) {
             return Some(kind);
         }
-        (named(self.name).is_some()
-            && looks::is_literal(self.name, self.value)
-            && !self.refers(None))
-        .then_some("a secret, by its name")
+        let literal = looks::is_literal(self.name, value) && !self.refers(None);
+        // A default is often there for a first try, and a word such as `postgres`.
+        let meant = default.is_none_or(looks::is_chosen);
+        (named(self.name).is_some() && literal && meant).then_some("a secret, by its name")
+    }
+
+    /// Whether no snippet may show it: more than is worth a warning.
+    pub fn is_hidden(&self) -> bool {
+        let default = looks::default(self.value).is_some_and(|it| !it.is_empty());
+        self.secret().is_some() || default && named(self.name).is_some()
     }
 
     pub fn problem(&self, spec: Option<&ProjectSpec>) -> Option<Diagnostic> {

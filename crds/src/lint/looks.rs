@@ -23,6 +23,21 @@ pub(super) fn is_literal(name: &str, value: &str) -> bool {
         || WORDS.contains(&value.to_ascii_lowercase().as_str()))
 }
 
+/// What compose puts in if the variable that is all of a value is not set: `${NAME:-this}`.
+pub(super) fn default(value: &str) -> Option<&str> {
+    let inner = value.trim().strip_prefix("${")?.strip_suffix('}')?;
+    let name = inner.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))?;
+    let rest = &inner[name..];
+    let default = rest.strip_prefix(":-").or(rest.strip_prefix('-'))?;
+    (!default.contains('$')).then_some(default)
+}
+
+/// Whether somebody has thought about it: no single word.
+pub(super) fn is_chosen(value: &str) -> bool {
+    let has = |of: fn(&char) -> bool| value.chars().any(|c| of(&c));
+    value.len() >= 8 && has(char::is_ascii_digit) && has(char::is_ascii_alphabetic)
+}
+
 /// The form of a value as it is written: the password of a URL may be a variable, which compose puts in.
 pub(super) fn format(value: &str) -> Option<&'static str> {
     likeness::format(value).filter(|it| *it != URL || !value.contains('$'))
@@ -73,6 +88,24 @@ mod tests {
         }
         assert!(!is_literal("API_KEY", "42") && is_literal("PASSWORD", "1234"));
         assert!(is_literal("PASSWORD", "hunter2") && is_literal("KEY", "/a+b/c=="));
+    }
+
+    #[test]
+    fn a_default_is_what_stands_there() {
+        assert_eq!(default("${A:-b}"), Some("b"));
+        assert_eq!(default(" ${A_1-}"), Some(""));
+        for none in [
+            "b",
+            "${A}",
+            "${A:?no}",
+            "${A:+b}",
+            "x${A:-b}",
+            "${A:-${B}}",
+            "${A:-b}${C}",
+        ] {
+            assert_eq!(default(none), None, "{none}");
+        }
+        assert!(is_chosen("hunter2hunter2") && !is_chosen("postgres") && !is_chosen("12345678"));
     }
 
     #[test]

@@ -272,3 +272,44 @@ fn a_file_that_is_no_yaml_shows_no_value_either() {
     let text = render_text(&problems, &shown(&sources), false);
     assert!(text.contains("L001") && !text.contains("hunter2"), "{text}");
 }
+
+#[test]
+fn a_default_is_a_value_too() {
+    let text = "services:\n  a:\n    environment:\n      DB_PASSWORD: ${DB_PASSWORD:-hunter2hunter2}\n      API_PASSWORD: ${API_PASSWORD:-postgres}\n      STRIPE: ${STRIPE:-sk_live_4eC39HqLyjWDarjtT1zdp7dc}\n";
+    let problems = said(text);
+    assert_eq!(
+        problems.matches("L045").count() - problems.matches("allow L045").count(),
+        2,
+        "{problems}"
+    );
+    assert!(
+        !problems.contains("hunter2") && !problems.contains("sk_live"),
+        "{problems}"
+    );
+}
+
+#[test]
+fn what_has_the_name_of_a_secret_is_in_no_snippet() {
+    let text = "services:\n  a:\n    build: { context: ., args: { NPM_TOKEN: hunter2 } }\n    labels: [app.password=hunter2]\n    environment: { API_PASSWORD: '${API_PASSWORD:-hunter2}' }\n";
+    let sources = [Text::new("compose.yaml", text)];
+    let shown = shown(&sources).shown("compose.yaml").unwrap();
+    assert!(!shown.contains("hunter2"), "{shown}");
+    assert_eq!(shown.trim_end().lines().count(), text.lines().count());
+}
+
+#[test]
+fn documents_of_one_file_are_merged_as_files_are() {
+    let text = "services:\n  api: { image: x, x-locket: [local:a] }\n---\nservices: { api: { environment: { A: b } } }\n";
+    let sources = [Text::new("compose.yaml", text)];
+    let found = compile_files(&FilesInput {
+        sources: &sources,
+        top: &["compose.yaml".to_owned()],
+        named: None,
+        otherwise: "p",
+        variables: &|_| None,
+        working_dir: "/p",
+        read_template: &|_| Err("no such file".to_owned()),
+    });
+    assert_eq!(found.diagnostics, []);
+    assert_eq!(found.spec.unwrap().services["api"].secrets.len(), 1);
+}

@@ -51,8 +51,27 @@ fn show(text: &str) -> String {
 #[test]
 fn scalars_are_what_compose_takes_them_for() {
     let text = "[0440, '0440', 440, yes, on, true, True, ~, null, 1.5, 0x1f, '', 2s, 12:30, 1_000, .inf, 99999999999999999999]";
-    expect![[r#"non-finite float `.inf` rejected by the configured policy 83..84 ".""#]]
-        .assert_eq(&show(text));
+    expect![[r#"
+        .: list "["
+          -: Int(288) "0440"
+          -: Str("0440") "'0440'"
+          -: Int(440) "440"
+          -: Str("yes") "yes"
+          -: Str("on") "on"
+          -: Bool(true) "true"
+          -: Bool(true) "True"
+          -: Null "~"
+          -: Null "null"
+          -: Float(1.5) "1.5"
+          -: Int(31) "0x1f"
+          -: Str("") "''"
+          -: Str("2s") "2s"
+          -: Str("12:30") "12:30"
+          -: Int(1000) "1_000"
+          -: Float(inf) ".inf"
+          -: Float(1e20) "99999999999999999999"
+    "#]]
+    .assert_eq(&show(text));
 }
 
 #[test]
@@ -156,4 +175,50 @@ proptest! {
         let yaml = serde_json::to_string(&text).unwrap();
         prop_assert_eq!(document(&yaml).unwrap().value, Value::Str(text));
     }
+}
+
+#[test]
+fn what_large_projects_have_is_read() {
+    let shared = format!(
+        "a: &a {{ x: y }}\n{}",
+        (0..500).map(|i| format!("k{i}: *a\n")).collect::<String>()
+    );
+    let deep = format!(
+        "{}x",
+        (0..90)
+            .map(|i| format!("{}k:\n", " ".repeat(i)))
+            .collect::<String>()
+            .trim_end()
+            .to_owned()
+            + " "
+    );
+    let anchors: String = (0..2_000).map(|i| format!("k{i}: &a{i} v\n")).collect();
+    let several = "---\na: b\n".repeat(40);
+    for text in [&shared, &deep, &anchors, &several] {
+        assert!(documents(text).is_ok(), "{}", documents(text).unwrap_err());
+    }
+    assert_eq!(
+        document("a: .inf\nb: 1e400\n")
+            .unwrap()
+            .get("a")
+            .unwrap()
+            .value,
+        Value::Float(f64::INFINITY)
+    );
+}
+
+#[test]
+fn what_is_too_large_is_told_in_plain_words() {
+    let said = |text: &str| documents(text).unwrap_err().message;
+    let aliases = format!("a: &a x\nb: [{}]\n", "*a, ".repeat(10_001));
+    let deep = format!("{}{}", "[".repeat(97), "]".repeat(97));
+    expect_test::expect![[r#"
+        there are 10001 aliases, which is more than is read here
+        this is nested too deep
+        there are 65 documents, which is more than is read here"#]]
+    .assert_eq(
+        &[aliases, deep, "---\na: b\n".repeat(65)]
+            .map(|it| said(&it))
+            .join("\n"),
+    );
 }

@@ -104,15 +104,20 @@ fn edit(it: &Diagnostic, text: &str) -> Option<Edit> {
         let (before, after) = (&line[..from], &line[from + mistyped.name.len()..]);
         !before.ends_with(word) && !after.starts_with(word)
     };
-    let mut found = line
+    let found: Vec<usize> = line
         .match_indices(&mistyped.name)
         .map(|(from, _)| from)
-        .filter(|from| whole(*from));
-    let first = found.next()?;
-    // At its place it is certain; further on, only if there is one.
-    if first > 1 && found.next().is_some() {
-        return None;
-    }
+        .filter(|from| whole(*from))
+        .collect();
+    // What stands around a template is the user's own text, whatever it looks like.
+    let in_template = |from: &usize| line[..*from].rfind("{{") > line[..*from].rfind("}}");
+    let inner: Vec<usize> = found.iter().copied().filter(in_template).collect();
+    let first = match (inner.as_slice(), found.as_slice()) {
+        ([only], _) => *only,
+        // At its place it is certain; further on, only if there is one.
+        ([], [first, rest @ ..]) if *first <= 1 || rest.is_empty() => *first,
+        _ => return None,
+    };
     let from = at + first;
     Some((from..from + mistyped.name.len(), mistyped.near.clone()))
 }

@@ -197,9 +197,7 @@ async fn config(
     );
     let output = docker.output(&args).await?;
     if !output.status.success() {
-        return Err(
-            CommandError::user("compose refuses the project").because(output.reason().to_owned())
-        );
+        return Err(CommandError::user("compose refuses the project").because(output.reason()));
     }
     Ok(output)
 }

@@ -168,3 +168,50 @@ fn flags_come_out_as_they_went_in() {
         ]
     );
 }
+
+/// As compose 2.40 does it, tried out.
+#[test]
+fn variables_come_from_where_compose_takes_them() {
+    let it = Folder::new(&["d/compose.yaml", "x/q"]);
+    for (path, tag) in [
+        (".env", "cwd"),
+        ("d/.env", "d"),
+        ("x/.env", "x"),
+        ("x/my.env", "my"),
+    ] {
+        fs::write(it.path(path), format!("TAG={tag}\n")).unwrap();
+    }
+    let tag = |flags: &[&str], env: &[(&str, &str)]| {
+        let env = env
+            .iter()
+            .map(|(k, v)| ((*k).into(), (*v).into()))
+            .collect();
+        let files = find(&flags_of(flags), &env, it.0.path()).unwrap();
+        variables(&files).remove("TAG").unwrap_or_default()
+    };
+    let by_environment = [("COMPOSE_FILE", "d/compose.yaml")];
+    assert_eq!(tag(&["-f", "d/compose.yaml"], &[]), "d");
+    assert_eq!(tag(&["--project-directory", "d"], &[]), "d");
+    assert_eq!(
+        tag(&["-f", "d/compose.yaml", "--project-directory", "x"], &[]),
+        "x"
+    );
+    assert_eq!(tag(&["--project-directory", "x"], &by_environment), "x");
+    assert_eq!(tag(&[], &by_environment), "cwd");
+    for flags in [&["-f", "d/compose.yaml"][..], &["--project-directory", "d"]] {
+        assert_eq!(
+            tag(&[flags, &["--env-file", "x/my.env"]].concat(), &[]),
+            "my"
+        );
+        assert_eq!(tag(flags, &[("COMPOSE_ENV_FILES", "x/my.env")]), "my");
+    }
+    assert_eq!(
+        tag(
+            &["-f", "d/compose.yaml"],
+            &[("COMPOSE_DISABLE_ENV_FILE", "1")]
+        ),
+        ""
+    );
+    fs::remove_file(it.path(".env")).unwrap();
+    assert_eq!(tag(&[], &by_environment), "d");
+}

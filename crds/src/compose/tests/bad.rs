@@ -1017,3 +1017,15 @@ services:
            = help: there are 24 others: base64, base64d, bcrypt, default, dotenv_quote, hex, htpasswd, indent, json, json_string, jsonpath, lines, lower, pem_normalize, required, sha256, …
     "#]].assert_eq(&bad(text));
 }
+
+#[test]
+fn one_mistake_is_told_once() {
+    let text = "x-locket: { secrets: { db: local:db } }\nservices: { api: { x-locket: { secrets: [ {{ db }} ] } } }\n";
+    let (_, problems) = compile_model(text, &[("compose.yaml", text)]);
+    assert_eq!(problems.matches("error[").count(), 1, "{problems}");
+    // Two forms of the catalogue are no include.
+    let over = "x-locket: { secrets: [db] }\n";
+    let files = [("compose.yaml", text), ("over.yaml", over)];
+    let (_, problems) = compile_model(text, &files);
+    assert!(!problems.contains("included"), "{problems}");
+}

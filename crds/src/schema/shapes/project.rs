@@ -220,7 +220,7 @@ struct File {
 #[derive(JsonSchema)]
 #[serde(untagged)]
 enum Owner {
-    Id(u32),
+    Id(#[schemars(range(max = u32::MAX))] u32),
     #[schemars(extend(
         "pattern" = "^([0-9]+|[A-Za-z_][A-Za-z0-9_.-]*)$",
         "patternErrorMessage" = "write a number, a name, or `service` for the service's own user",
@@ -235,7 +235,8 @@ enum Owner {
 #[derive(JsonSchema)]
 #[serde(untagged)]
 enum Mode {
-    Bits(u32),
+    // As an editor reads it, which takes the zero in front for nothing.
+    Bits(#[schemars(range(max = 777))] u32),
     #[schemars(extend(
         "pattern" = "^(0o)?0*[0-7]{1,3}$",
         "patternErrorMessage" = "write three octal digits with a zero in front: `0440`"
@@ -373,7 +374,7 @@ pub(super) enum OnChangeForms {
 ///
 /// Example: `signal:HUP`
 #[derive(JsonSchema)]
-#[schemars(transparent, extend("enum" = actions()))]
+#[schemars(transparent, extend("enum" = spellings()))]
 pub(super) struct Action(String);
 
 /// An action with its timing: one of `action`, `signal` and `exec`, or none of them for `auto`.
@@ -422,6 +423,12 @@ pub(super) struct OnChange {
     ///
     /// Example: `restart_every: 1m`
     restart_every: Option<Duration>,
+}
+
+/// The short actions, and signals by their long names too.
+fn spellings() -> Vec<String> {
+    let long = SIGNALS.iter().map(|it| format!("signal:SIG{it}"));
+    actions().into_iter().chain(long).collect()
 }
 
 /// For an editor to offer: which ones fit is said beside the properties.

@@ -64,6 +64,19 @@ services:
 }
 
 #[test]
+fn what_stands_around_a_template_is_the_users_own_text() {
+    let text = "x-locket:\n  secrets: { api: local:api }\nservices:\n  a: { x-locket: { env: { U: \"ap={{ ap }}\" } } }\n";
+    expect![[r#"
+        --- compose.yaml
+        +++ compose.yaml
+        @@ -4 +4 @@ services:
+        -  a: { x-locket: { env: { U: "ap={{ ap }}" } } }
+        +  a: { x-locket: { env: { U: "ap={{ api }}" } } }
+    "#]]
+    .assert_eq(&fixed(text).unwrap());
+}
+
+#[test]
 fn templates_without_quotes_are_quoted() {
     let text = "services:\n  api:\n    x-locket:\n      env: { A: {{ local:a }}, B: {{ local:b | default(\"x\") }} }\r\n      templates:\n        - content: {{ local:a | trim }}  # here\n          target: t\n";
     expect![[r#"

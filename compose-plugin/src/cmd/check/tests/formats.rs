@@ -25,7 +25,7 @@ fn found() -> Found {
 fn annotations_are_one_line_each_and_escaped() {
     expect![[r#"
         ::warning file=compose.yaml,line=6,col=27,endColumn=33,title=L045 plain-secret::the value of `TOKEN` in service a,b: 50%25 looks like a secret, by its name, and whoever can read this file has it%0Ahelp: put it into a store and move the variable to `x-locket.env`; if it is no secret, say so: `# locket: allow L045`
-        ::error file=compose.yaml,line=7,col=16,title=L020 unknown-name::the catalogue has no secret `db_pasword`%0Ahelp: did you mean `db_password`?
+        ::error file=compose.yaml,line=7,col=16,endColumn=26,title=L020 unknown-name::the catalogue has no secret `db_pasword`%0Ahelp: did you mean `db_password`?
     "#]].assert_eq(&render_github(&found().problems));
 }
 
@@ -58,6 +58,7 @@ fn json_says_everything() {
               "file": "compose.yaml",
               "line": 7,
               "column": 16,
+              "width": 10,
               "snippet": "    x-locket: [db_pasword, db_password]",
               "help": "did you mean `db_password`?"
             }
@@ -112,6 +113,7 @@ fn sarif_has_rules_and_places() {
                     "uri": "compose.yaml"
                   },
                   "region": {
+                    "endColumn": 26,
                     "snippet": {
                       "text": "    x-locket: [db_pasword, db_password]"
                     },
