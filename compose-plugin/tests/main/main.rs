@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod docs;
+mod init;
 mod lsp;
 mod protocol;
 mod roles;

@@ -75,8 +75,12 @@ fn repair(problems: &[Diagnostic], texts: &mut [Text]) -> bool {
             continue;
         }
         let (name, mut text) = (it.name().to_owned(), it.text().to_owned());
+        let starts: Vec<usize> = std::iter::once(0)
+            .chain(text.match_indices('\n').map(|(at, _)| at + 1))
+            .collect();
         let here = problems.iter().filter(|it| it.place.origin.file == name);
-        let mut all: Vec<Edit> = here.filter_map(|it| edit(it, &text)).collect();
+        let found = here.filter_map(|it| edit(it, &text, byte(&text, &starts, &it.place)?));
+        let mut all: Vec<Edit> = found.collect();
         all.sort_by_key(|(at, _)| at.start);
         // What an anchor brings into two places is one word.
         all.dedup();
@@ -92,8 +96,8 @@ fn repair(problems: &[Diagnostic], texts: &mut [Text]) -> bool {
     any
 }
 
-fn edit(it: &Diagnostic, text: &str) -> Option<Edit> {
-    let at = byte(text, &it.place)?;
+/// `at` is the byte of its place.
+fn edit(it: &Diagnostic, text: &str, at: usize) -> Option<Edit> {
     if it.code == Code::UnquotedTemplate {
         return quoted(text, at);
     }
@@ -138,11 +142,11 @@ fn quoted(text: &str, at: usize) -> Option<Edit> {
     ends.then(|| (at..at + end, format!("{quote}{template}{quote}")))
 }
 
-/// The byte of a place.
-fn byte(text: &str, place: &Place) -> Option<usize> {
+/// The byte of a place; `starts` are those of the lines.
+fn byte(text: &str, starts: &[usize], place: &Place) -> Option<usize> {
     let at = &place.origin;
     let line = (at.line as usize).checked_sub(1)?;
-    let start: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
+    let start = *starts.get(line)?;
     let within = text.get(start..)?.split('\n').next()?;
     let column = (at.column as usize).checked_sub(1)?;
     let skip = within.char_indices().nth(column)?.0;

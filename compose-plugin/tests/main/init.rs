@@ -1,0 +1,153 @@
+//! `init` on projects as people write them: compose reads what it read before, and what was added.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+fn corpus() -> Vec<(String, String)> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
+    let mut out: Vec<_> = std::fs::read_dir(dir)
+        .unwrap()
+        .map(|it| it.unwrap().path())
+        .map(|path| {
+            let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+            (name, std::fs::read_to_string(path).unwrap())
+        })
+        .collect();
+    out.sort();
+    assert!(out.len() >= 30);
+    out
+}
+
+/// Writes the files of a project, `# file: NAME` before each.
+fn write(dir: &Path, text: &str) {
+    let text = match text.starts_with("# file: ") {
+        true => text.to_owned(),
+        false => format!("# file: compose.yaml\n{text}"),
+    };
+    for part in text.split("# file: ").skip(1) {
+        let (name, text) = part.split_once('\n').unwrap();
+        let path = dir.join(name.trim());
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        // The generated file is still to come.
+        std::fs::write(path, text.replace(":compose.locket.yaml", "")).unwrap();
+    }
+}
+
+fn run(dir: &Path, program: &str, args: &[&str]) -> Result<String, String> {
+    let out = Command::new(program)
+        .args(args)
+        .current_dir(dir)
+        // Neither needs an engine for it.
+        .env("DOCKER_HOST", "unix:///nowhere/docker.sock")
+        .output()
+        .unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    match out.status.success() {
+        true => Ok(text(&out.stdout)),
+        false => Err(text(&out.stderr)),
+    }
+}
+
+fn model(dir: &Path) -> Result<Value, String> {
+    let args = ["compose", "--profile", "*", "config", "--format", "json"];
+    let text = run(
+        dir,
+        "docker",
+        &[&args[..], &["--no-env-resolution"]].concat(),
+    )?;
+    serde_json::from_str(&text).map_err(|e| e.to_string())
+}
+
+/// What is there no more, or is another.
+fn lost(path: &str, before: &Value, after: &Value, out: &mut Vec<String>) {
+    match (before, after) {
+        (Value::Object(before), Value::Object(after)) => {
+            for (key, it) in before {
+                let path = format!("{path}.{key}");
+                match after.get(key) {
+                    Some(now) => lost(&path, it, now, out),
+                    None => out.push(path),
+                }
+            }
+            let added = after.keys().filter(|key| !before.contains_key(*key));
+            out.extend(
+                added
+                    .filter(|key| !is_ours(path, key))
+                    .map(|key| format!("{path}.{key} is new")),
+            );
+        }
+        (Value::Array(before), Value::Array(after)) if path.ends_with(".volumes") => {
+            let missing = before.iter().filter(|it| !after.contains(it));
+            out.extend(missing.map(|it| format!("{path}: {it}")));
+        }
+        // A check that uses variables of ours is called through the shim: the same words at its end.
+        (Value::Array(before), Value::Array(after)) if path.ends_with(".healthcheck.test") => {
+            if before != after && before.last() != after.last() {
+                out.push(path.to_owned());
+            }
+        }
+        _ if before == after => {}
+        _ => out.push(format!("{path}: {before} is {after}")),
+    }
+}
+
+/// Whether a key may be new there.
+fn is_ours(path: &str, key: &str) -> bool {
+    let parts: Vec<&str> = path.split('.').skip(1).collect();
+    match parts.as_slice() {
+        [] => matches!(key, "volumes" | "services"),
+        ["volumes"] => key.starts_with("locket"),
+        ["services"] => key.starts_with("locket"),
+        ["services", _] => matches!(
+            key,
+            "depends_on" | "environment" | "init" | "volumes" | "stop_signal"
+        ),
+        ["services", _, "depends_on"] => key.starts_with("locket"),
+        ["services", _, "environment"] => key.starts_with("LOCKET_"),
+        _ => false,
+    }
+}
+
+/// Every second project, because each takes a second.
+fn init_adds_and_changes_nothing(rest: usize) {
+    let mut changed = 0;
+    let all = corpus().into_iter().enumerate();
+    for (_, (name, text)) in all.filter(|(n, _)| n % 2 == rest) {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), &text);
+        let before = model(dir.path()).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let locket = env!("CARGO_BIN_EXE_locket");
+        run(dir.path(), locket, &["init", "--yes"]).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let after = model(dir.path()).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let mut differences = Vec::new();
+        lost("", &before, &after, &mut differences);
+        assert_eq!(differences, Vec::<String>::new(), "{name}");
+        changed += usize::from(before != after);
+        let check = ["check", "--strict"];
+        run(dir.path(), locket, &check).unwrap_or_else(|e| panic!("{name}: {e}"));
+        // A second run has nothing to do.
+        let files = |dir: &Path| {
+            run(
+                dir,
+                "sh",
+                &["-c", "find . -type f | sort | xargs sha256sum"],
+            )
+        };
+        let once = files(dir.path());
+        run(dir.path(), locket, &["init", "--yes"]).unwrap_or_else(|e| panic!("{name}: {e}"));
+        assert_eq!(files(dir.path()), once, "{name}");
+    }
+    assert!(changed >= 10, "{changed} had something to add");
+}
+
+#[test]
+fn real_compose_reads_what_it_read_before_and_what_init_has_added() {
+    init_adds_and_changes_nothing(0);
+}
+
+#[test]
+fn real_compose_reads_the_same_of_the_other_half() {
+    init_adds_and_changes_nothing(1);
+}
