@@ -1,7 +1,7 @@
 //! References that other tools put into a project's files, and what they are in our own words.
 //!
-//! DSO has `dso://[project/]path` and `dsofile://[project/]path`, whose values only DSO can tell. The program from which
-//! ours has its name has `bao://mount/path/field`, `op://…` and `infisical:///…`, alone or within `{{ … }}`.
+//! DSO has `dso://[project/]path` and `dsofile://[project/]path`, whose values only DSO can tell. The other program that is
+//! called locket has `bao://mount/path/field`, `op://…` and `infisical:///…`, alone or within `{{ … }}`.
 
 use locket_crds::likeness::format;
 use locket_crds::reference::{SCHEMES, SecretRef};
