@@ -12,9 +12,11 @@ mod grants;
 mod images;
 pub mod mask;
 pub mod model;
-mod names;
+pub mod names;
+pub mod peer;
 pub mod places;
 pub mod plan;
+pub mod reference;
 pub mod undo;
 
 #[cfg(test)]

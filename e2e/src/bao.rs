@@ -89,6 +89,33 @@ impl Bao {
         self.bao(args).ok().text()
     }
 
+    /// A program that may do everything at the server: it knows the address, has the root token, and finds `bao`.
+    pub fn operator(&self, run: Run) -> Run {
+        let folder = self.dir.path().join("bin");
+        std::fs::create_dir_all(&folder).unwrap();
+        let link = folder.join("bao");
+        let _ = std::fs::remove_file(&link);
+        std::os::unix::fs::symlink(&self.binary, link).unwrap();
+        let path = std::env::var("PATH").unwrap_or_default();
+        run.env("BAO_ADDR", self.url())
+            .env("BAO_TOKEN", ROOT)
+            .env("PATH", format!("{}:{path}", folder.display()))
+    }
+
+    /// The role and a file with the secret id of a login that may read `secret/<prefix>/*`.
+    pub fn approle(&self, prefix: &str) -> (String, PathBuf) {
+        self.token_file(prefix);
+        self.run(&["auth", "enable", "approle"]);
+        let role = format!("auth/approle/role/{prefix}");
+        self.run(&["write", &role, &format!("token_policies={prefix}")]);
+        let id = self.run(&["read", "-field=role_id", &format!("{role}/role-id")]);
+        let secret = format!("{role}/secret-id");
+        let secret = self.run(&["write", "-f", "-field=secret_id", &secret]);
+        let file = self.dir.path().join(format!("secret-id-{prefix}"));
+        std::fs::write(&file, secret.trim()).unwrap();
+        (id.trim().to_owned(), file)
+    }
+
     /// Writes fields of a secret at `secret/<path>`; the values pass through stdin.
     pub fn put(&self, path: &str, fields: &[(&str, &str)]) {
         let fields: serde_json::Map<_, _> = fields

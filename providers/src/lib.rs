@@ -46,6 +46,11 @@ const LATER: [&str; 12] = [
     "sops",
 ];
 
+/// Whether a type of source is known by name, and cannot be read in this version.
+pub fn is_later(kind: &str) -> bool {
+    LATER.contains(&kind)
+}
+
 /// Opens the store of a source. Nothing is sent and nothing is read.
 ///
 /// # Errors

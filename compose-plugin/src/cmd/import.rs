@@ -8,6 +8,7 @@
 
 mod here;
 mod show;
+mod vault;
 
 use locket_providers::local::LocalClient;
 use std::collections::BTreeSet;
@@ -15,7 +16,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use self::here::{Here, Stored, model, stored};
-use self::show::{leave_out, many, show, show_plan};
+use self::show::{leave_out, show, show_commands, show_plan, what};
+use self::vault::Vault;
 use super::generate::{generated, tell, warn};
 use super::init;
 use crate::compose::{ComposeFlags, Files};
@@ -39,6 +41,10 @@ pub struct Options {
     pub yes: bool,
     /// As in `init`.
     pub inline: bool,
+    /// Where values go instead of the built-in store.
+    pub vault: Option<String>,
+    /// The one whose value is wanted, and nothing else.
+    pub value: Option<String>,
 }
 
 /// Runs the import.
@@ -56,7 +62,7 @@ pub async fn run(flags: &ComposeFlags, options: Options, cx: &Context) -> Result
             .warn("an import was interrupted: what it has changed is put back first");
         take_back(&record, &project, cx).await?;
     }
-    let here = Here::read(flags, cx).await?;
+    let here = Here::read(flags, &project, cx).await?;
     let given = |service: &str, name: &str| {
         let spec = here.loaded.spec.as_ref();
         spec.and_then(|it| it.services.get(service))
@@ -67,29 +73,21 @@ pub async fn run(flags: &ComposeFlags, options: Options, cx: &Context) -> Result
     for note in &found.notes {
         cx.term.warn(lines(note));
     }
-    let said = |it: &Candidate, name: &String| {
-        *name == it.name || *name == format!("{}.{}", it.service, it.name)
-    };
-    if let Some(unknown) = options
-        .skip
-        .iter()
-        .find(|name| !found.candidates.iter().any(|it| said(it, name)))
-    {
-        return Err(CommandError::user(format!(
-            "nothing that looks like a secret is called {unknown}"
-        ))
-        .hint("`--skip` takes VARIABLE or SERVICE.VARIABLE"));
+    let vault = options.vault.as_ref();
+    let vault = vault.map(|it| Vault::read(it, &here)).transpose()?;
+    let target = vault.as_ref().map(Vault::target);
+    let mut skipped = skipped(&found.candidates, &options.skip)?;
+    let store = &cx.store().await?;
+    let stored = stored(store, &project).await?;
+    if let Some(name) = &options.value {
+        let request = here.request(&found, &skipped, &stored, target, &mut Vec::new())?;
+        vault::value(&plan(request)?, name, cx)?;
+        return Ok(ExitCode::SUCCESS);
     }
-    let mut skipped: BTreeSet<usize> = BTreeSet::new();
-    let named = found.candidates.iter().enumerate();
-    skipped.extend(
-        named
-            .filter(|(_, it)| options.skip.iter().any(|name| said(it, name)))
-            .map(|(n, _)| n),
-    );
     if skipped.len() == found.candidates.len() {
-        cx.term
-            .info("no value looks like a secret: nothing to import");
+        cx.term.info(
+            "no value looks like a secret, and no reference is another tool's: nothing to import",
+        );
         return init::init(flags, options.inline, options.yes, cx).await;
     }
     show(&found.candidates, &skipped, cx);
@@ -100,28 +98,44 @@ pub async fn run(flags: &ComposeFlags, options: Options, cx: &Context) -> Result
             return Err(CommandError::user("all are left out; nothing was written"));
         }
     }
-    let store = &cx.store().await?;
-    let stored = stored(store, &project).await?;
-    let plan = plan(here.request(&found.candidates, &skipped, &stored)?)?;
+    let mut notes = Vec::new();
+    let mut plan = plan(here.request(&found, &skipped, &stored, target, &mut notes)?)?;
+    plan.notes.splice(0..0, notes);
     let shown: Vec<Value> = here.values(&found.candidates, &plan);
     let names: BTreeSet<&str> = found.candidates.iter().map(|it| it.name.as_str()).collect();
     show_plan(&here.files, &plan, &names, &shown, cx);
-    if plan.values.is_empty() {
+    if what(&plan).is_empty() {
         return Err(CommandError::user(
             "none of these values can be moved; nothing was written",
         ));
     }
+    if let Some(vault) = &vault {
+        let left_out: Vec<String> = skipped
+            .iter()
+            .map(|n| &found.candidates[*n])
+            .map(|it| format!("{}.{}", it.service, it.name))
+            .collect();
+        vault
+            .require(&plan, &here, flags, &options, &left_out, cx)
+            .await?;
+    }
     let changed = changed(&here.files, &plan);
     if !options.yes && !asks {
-        return Err(CommandError::user(
-            "these values would move into the built-in store, and nobody is here to ask",
-        )
+        return Err(CommandError::user(format!(
+            "{} would move, and nobody is here to ask",
+            what(&plan)
+        ))
         .hint("say `--yes` to have it done, `--skip NAME` to leave one out"));
     }
     if asks
         && !cx.term.confirm(&format!(
-            "Move {} into the built-in store and change {changed}?",
-            many(plan.values.len())
+            "Move {}{} and change {changed}?",
+            what(&plan),
+            if plan.values.is_empty() || vault.is_some() {
+                ""
+            } else {
+                " into the built-in store"
+            }
         ))
     {
         return Err(CommandError::user("nothing was written"));
@@ -131,6 +145,7 @@ pub async fn run(flags: &ComposeFlags, options: Options, cx: &Context) -> Result
         plan: &plan,
         project: &project,
         masks: (&names, &shown),
+        keeps: vault.is_none(),
     };
     let mut record = work.begin(&stored, store).await?;
     let done = work
@@ -146,10 +161,30 @@ pub async fn run(flags: &ComposeFlags, options: Options, cx: &Context) -> Result
         });
     }
     cx.term.info(format!(
-        "moved {} into the built-in store; `docker compose up -d` starts services with what is there, `docker locket init --undo` takes all of it back",
-        many(plan.values.len())
+        "moved {}; `docker compose up -d` starts services with what is there, `docker locket init --undo` takes all of it back",
+        what(&plan)
     ));
+    show_commands(&plan, &|name| stored.contains_key(name), cx);
     Ok(ExitCode::SUCCESS)
+}
+
+/// The candidates that the user leaves out, by their numbers.
+fn skipped(candidates: &[Candidate], skip: &[String]) -> Result<BTreeSet<usize>> {
+    let said = |it: &Candidate, name: &String| {
+        *name == it.name || *name == format!("{}.{}", it.service, it.name)
+    };
+    if let Some(unknown) = skip
+        .iter()
+        .find(|name| !candidates.iter().any(|it| said(it, name)))
+    {
+        return Err(CommandError::user(format!(
+            "nothing that looks like a secret is called {unknown}"
+        ))
+        .hint("`--skip` takes VARIABLE or SERVICE.VARIABLE"));
+    }
+    let named = candidates.iter().enumerate();
+    let left_out = named.filter(|(_, it)| skip.iter().any(|name| said(it, name)));
+    Ok(left_out.map(|(n, _)| n).collect())
 }
 
 /// Takes the last import back.
@@ -234,6 +269,8 @@ struct Work<'a> {
     plan: &'a Plan,
     project: &'a str,
     masks: (&'a BTreeSet<&'a str>, &'a [Value]),
+    /// Values go into the built-in store.
+    keeps: bool,
 }
 
 impl Work<'_> {
@@ -243,7 +280,7 @@ impl Work<'_> {
             .plan
             .values
             .iter()
-            .filter(|(name, _)| !stored.contains_key(*name))
+            .filter(|(name, _)| self.keeps && !stored.contains_key(*name))
             .map(|(name, value)| (format!("{}/{name}", self.project), value))
             .collect();
         let mut record = Record::new(new.iter().map(|(name, _)| name.clone()).collect());

@@ -30,12 +30,18 @@ pub struct InitArgs {
     /// Add all lines to the compose file itself instead of a file beside it
     #[arg(long)]
     inline: bool,
-    /// Move values that look like secrets from the project's files into the built-in store
+    /// Move values that look like secrets from the project's files into the built-in store, and take references of DSO and of the other locket over; values that only DSO has are left to you: at the end the command for each is printed (`docker dso secret get … | docker locket secret set …`)
     #[arg(long)]
     import: bool,
     /// With --import: leave VARIABLE or SERVICE.VARIABLE where it is; may be given several times
     #[arg(long, value_name = "NAME", requires = "import")]
     skip: Vec<String>,
+    /// With --import: references to this folder of OpenBao or Vault instead of the built-in store, such as bao:kv/shop. Files change once the values are there; before that the command for each is printed
+    #[arg(long, value_name = "SOURCE:FOLDER", requires = "import")]
+    vault: Option<String>,
+    /// With --vault: write the value of this secret to standard output, for a pipe
+    #[arg(long, value_name = "NAME", requires = "vault")]
+    value: Option<String>,
     /// Take the last import back: files and modes as they were, its secrets removed
     #[arg(long, conflicts_with_all = ["import", "inline"])]
     undo: bool,
@@ -54,6 +60,8 @@ pub async fn run(args: InitArgs, cx: &Context) -> Result<ExitCode> {
             skip: args.skip,
             yes: args.yes,
             inline: args.inline,
+            vault: args.vault,
+            value: args.value,
         };
         return import::run(&args.compose, options, cx).await;
     }

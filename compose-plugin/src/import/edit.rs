@@ -15,7 +15,7 @@ use crate::generate::scalar::scalar;
 type Result<T> = std::result::Result<T, EditError>;
 
 /// Keys that go with their last entry.
-const WITH_LAST: [&str; 2] = ["environment", "secrets"];
+const WITH_LAST: [&str; 4] = ["environment", "secrets", "labels", "options"];
 
 /// What is to be done to a text; all places are bytes of it.
 #[derive(Debug, Default)]

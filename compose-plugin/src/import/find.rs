@@ -1,13 +1,28 @@
 //! Which values of a project look like secrets. Nothing is decided here.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use locket_crds::likeness::likeness;
 use locket_crds::yaml::Node;
 
 use super::dotenv;
-use super::model::{Model, Origin, Value};
+use super::model::{Model, Origin, Service, Value};
+use super::peer::{self, Provider};
 use super::places::{Texts, line};
+use super::reference::{Foreign, Tool, foreign};
+
+/// What a candidate is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// A variable with a value.
+    Value,
+    /// A secret of compose's.
+    Secret,
+    /// A variable with a reference of another tool.
+    Reference(Tool),
+    /// A variable that this provider service of the other locket gives.
+    Provided(String),
+}
 
 /// Something that could be moved.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,12 +31,19 @@ pub struct Candidate {
     pub service: String,
     /// The variable, or the name of a secret of compose's.
     pub name: String,
-    /// It is a secret of compose's.
-    pub secret: bool,
+    /// What it is.
+    pub kind: Kind,
     /// Where it is written, one of the places.
     pub place: String,
     /// Why it looks like a secret.
     pub why: String,
+}
+
+impl Candidate {
+    /// Whether its value is at hand, and must not be shown.
+    pub fn is_value(&self) -> bool {
+        matches!(self.kind, Kind::Value | Kind::Secret)
+    }
 }
 
 /// What was found.
@@ -31,7 +53,47 @@ pub struct Found {
     pub candidates: Vec<Candidate>,
     /// What cannot, and why, one sentence each.
     pub notes: Vec<String>,
+    /// Provider services of the other locket.
+    pub providers: BTreeMap<String, Provider>,
+    /// DSO has something in the project that cannot be moved, so its labels stay.
+    pub dso_stays: bool,
 }
+
+impl Found {
+    /// The provider services that are taken over: those of which nothing is left out. `notes`: why others are not.
+    pub fn taken_over(
+        &self,
+        skipped: &BTreeSet<usize>,
+        notes: &mut Vec<String>,
+    ) -> BTreeMap<String, Provider> {
+        let mut out = self.providers.clone();
+        for it in skipped.iter().map(|n| &self.candidates[*n]) {
+            if let Kind::Provided(of) = &it.kind
+                && out.remove(of).is_some()
+            {
+                notes.push(format!(
+                    "the provider service {of} stays as it is, because {} of {} does",
+                    it.name, it.service
+                ));
+            }
+        }
+        out
+    }
+
+    /// Whether the labels of DSO go: nothing of it is left then. `notes`: that they stay because of what is left out.
+    pub fn frees_labels(&self, skipped: &BTreeSet<usize>, notes: &mut Vec<String>) -> bool {
+        let all = self.candidates.iter().enumerate();
+        let dso = all.filter(|(_, it)| it.kind == Kind::Reference(Tool::Dso));
+        let (left, moved): (Vec<_>, Vec<_>) = dso.partition(|(n, _)| skipped.contains(n));
+        if !left.is_empty() && !moved.is_empty() {
+            notes.push(LABELS_STAY.to_owned());
+        }
+        left.is_empty() && !moved.is_empty() && !self.dso_stays
+    }
+}
+
+/// Why labels stay.
+pub const LABELS_STAY: &str = "the labels of DSO stay, because a secret of DSO's does";
 
 /// The text of a value, if it is one.
 pub fn text(value: &Value) -> &str {
@@ -46,17 +108,30 @@ pub fn find(
     given: &dyn Fn(&str, &str) -> bool,
 ) -> Found {
     let mut out = Found::default();
-    for (service, it) in &model.services {
+    // Those of a container that goes go with it.
+    let stays = |(_, it): &(&String, &Service)| !peer::is_sidecar(it);
+    for (service, it) in model.services.iter().filter(stays) {
         for (name, value) in &it.environment {
             if given(service, name) {
                 continue;
             }
             let written = it.written.get(name).and_then(Option::as_deref);
-            let Some(why) = likeness(name, text(value))
-                .map(|it| it.to_string())
-                .or_else(|| part(model, written, value))
-            else {
-                continue;
+            let (kind, why) = match refers(it, name, value) {
+                Some(Ok(tool)) => (Kind::Reference(tool), format!("a reference of {tool}")),
+                Some(Err(why)) => {
+                    out.notes.push(format!("{name} of {service} stays: {why}"));
+                    out.dso_stays |= text(value).trim().starts_with("dso");
+                    continue;
+                }
+                None => {
+                    let Some(why) = likeness(name, text(value))
+                        .map(|it| it.to_string())
+                        .or_else(|| part(model, written, value))
+                    else {
+                        continue;
+                    };
+                    (Kind::Value, why)
+                }
             };
             let Some(place) = place(texts, trees, service, name) else {
                 out.notes.push(format!(
@@ -67,14 +142,83 @@ pub fn find(
             out.candidates.push(Candidate {
                 service: service.clone(),
                 name: name.clone(),
-                secret: false,
+                kind,
                 place,
                 why,
             });
         }
         secrets(model, texts, trees, service, &mut out);
     }
+    provided(model, texts, trees, given, &mut out);
+    dso(model, &mut out);
     out
+}
+
+/// Whether a variable is a reference that can be moved; why it cannot.
+fn refers(it: &Service, name: &str, value: &Value) -> Option<Result<Tool, String>> {
+    let found = match foreign(text(value))? {
+        Ok(it) => it,
+        Err(why) => return Some(Err(format!("it is a reference of another tool, but {why}"))),
+    };
+    let written = it.written.get(name).and_then(Option::as_deref);
+    // What compose puts into the text may be a value, and changes without anybody looking here.
+    let fixed = written.is_some_and(|it| dotenv::references(it).is_empty());
+    Some(match found.unreadable() {
+        Some(kind) => Err(format!(
+            "it is a reference of {}, and this version cannot read from {kind} yet",
+            found.tool()
+        )),
+        None if !fixed && !found.is_whole() => Err(
+            "there is more in it than references, from variables of compose's or an env file"
+                .to_owned(),
+        ),
+        None => Ok(found.tool()),
+    })
+}
+
+/// What provider services of the other locket give.
+fn provided(
+    model: &Model,
+    texts: &Texts,
+    trees: &[Node],
+    given: &dyn Fn(&str, &str) -> bool,
+    out: &mut Found,
+) {
+    let (providers, notes) = peer::providers(model, texts, trees);
+    out.notes.extend(notes);
+    for (name, it) in &providers {
+        for service in &it.dependants {
+            for variable in it.env.keys().filter(|variable| !given(service, variable)) {
+                out.candidates.push(Candidate {
+                    service: service.clone(),
+                    name: variable.clone(),
+                    kind: Kind::Provided(name.clone()),
+                    place: it.place.clone(),
+                    why: format!("a reference of {}, given by {name}", Tool::Locket),
+                });
+            }
+        }
+    }
+    out.providers = providers;
+}
+
+/// What only the files of DSO know.
+fn dso(model: &Model, out: &mut Found) {
+    for (name, _) in model
+        .services
+        .iter()
+        .filter(|(_, it)| peer::has_mappings(it))
+    {
+        out.dso_stays = true;
+        out.notes.push(format!(
+            "{name} has secrets that only dso.yaml names: docs/guides/migrating.md tells how they move"
+        ));
+    }
+}
+
+/// The reference of a variable of a service, whoever's it is.
+pub fn reference(it: &Service, name: &str) -> Option<Foreign> {
+    foreign(text(it.environment.get(name)?))?.ok()
 }
 
 /// A value that a secret variable is a part of.
@@ -144,7 +288,7 @@ fn secrets(model: &Model, texts: &Texts, trees: &[Node], service: &str, out: &mu
         all.push(Candidate {
             service: service.to_owned(),
             name: name.clone(),
-            secret: true,
+            kind: Kind::Secret,
             place: place.unwrap_or_default(),
             why,
         });

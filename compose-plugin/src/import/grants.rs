@@ -1,13 +1,13 @@
 //! What services are given instead: the block `x-locket`, or more keys of the one that is there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use locket_crds::yaml::{Node, Value as Yaml};
 
 use crate::generate::EditError;
 use crate::generate::edit::Doc;
 use crate::generate::own::proven;
-use crate::generate::scalar::{list, map, quoted, scalar};
+use crate::generate::scalar::{escaped, list, map, quoted, scalar};
 
 type Result<T> = std::result::Result<T, EditError>;
 
@@ -16,8 +16,10 @@ const X: &str = "x-locket";
 /// What is given, and under which names.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Grants {
-    /// Names of the catalogue; each is one of the built-in store.
-    pub secrets: BTreeSet<String>,
+    /// Sources that are not there yet: name and YAML in flow style.
+    pub sources: BTreeMap<String, String>,
+    /// Names of the catalogue, with their references.
+    pub secrets: BTreeMap<String, String>,
     /// The services.
     pub services: BTreeMap<String, Own>,
 }
@@ -27,6 +29,8 @@ pub struct Grants {
 pub struct Own {
     /// Variable → a name, or a text with one in it.
     pub env: BTreeMap<String, String>,
+    /// The same, handed over by compose: without the prefix that compose puts in front.
+    pub visible: BTreeMap<String, String>,
     /// Files.
     pub files: Vec<Given>,
     /// Where they are, if not at the usual place.
@@ -35,6 +39,8 @@ pub struct Own {
     pub first_start: bool,
     /// Among them is one that is read at every start.
     pub asks: bool,
+    /// What was said elsewhere of a changed value.
+    pub on_change: Option<String>,
 }
 
 /// One file.
@@ -79,22 +85,38 @@ impl Own {
         if let Some(path) = &self.path {
             out.push(("path", scalar(path)));
         }
-        if !self.env.is_empty() {
-            out.push((
-                "env",
-                map(self
-                    .env
-                    .iter()
-                    .map(|(name, value)| (scalar(name), variable(value)))),
-            ));
+        let env = self.variables();
+        if !env.is_empty() {
+            let all = env.into_iter().map(|(name, value)| (scalar(name), value));
+            out.push(("env", map(all)));
         }
         if !self.files.is_empty() {
             out.push(("secrets", list(self.files.iter().map(Given::text))));
         }
-        if self.first_start && !self.asks {
-            out.push(("on_change", "none".to_owned()));
+        if let Some(on_change) = self.on_change() {
+            out.push(("on_change", on_change.to_owned()));
         }
         out
+    }
+
+    /// All variables, with YAML of each.
+    fn variables(&self) -> Vec<(&str, String)> {
+        let given = self
+            .env
+            .iter()
+            .map(|(name, it)| (name.as_str(), variable(it)));
+        let visible = self.visible.iter().map(|(name, it)| {
+            let key = if it.contains("{{") { "value" } else { "secret" };
+            let field = |name: &str, value: String| (name.to_owned(), value);
+            let all = [field(key, variable(it)), field("via", scalar("compose"))];
+            (name.as_str(), map(all))
+        });
+        given.chain(visible).collect()
+    }
+
+    fn on_change(&self) -> Option<&str> {
+        let never = (self.first_start && !self.asks).then_some("none");
+        self.on_change.as_deref().or(never)
     }
 
     fn flow(&self) -> String {
@@ -114,9 +136,15 @@ fn variable(value: &str) -> String {
     }
 }
 
-/// Plain YAML also in flow style: no blank stands behind the colon.
-fn reference(name: &str) -> String {
-    format!("local:{name}")
+/// Plain YAML also in flow style, where it can be: no blank stands behind the colon.
+fn reference(text: &str) -> String {
+    let text = escaped(text);
+    let plain = |c: char| c.is_ascii_alphanumeric() || ":/._-#%=".contains(c);
+    if text.chars().all(plain) {
+        text
+    } else {
+        quoted(&text)
+    }
 }
 
 impl Grants {
@@ -149,9 +177,15 @@ impl Grants {
         };
         line(0, "");
         line(0, "x-locket:");
+        if !self.sources.is_empty() {
+            line(2, "sources:");
+        }
+        for (name, source) in &self.sources {
+            line(4, &format!("{}: {source}", scalar(name)));
+        }
         line(2, "secrets:");
-        for name in &self.secrets {
-            line(4, &format!("{}: {}", scalar(name), reference(name)));
+        for (name, it) in &self.secrets {
+            line(4, &format!("{}: {}", scalar(name), reference(it)));
         }
         line(2, "services:");
         for (service, own) in &self.services {
@@ -160,8 +194,8 @@ impl Grants {
                 match key {
                     "env" => {
                         line(6, "env:");
-                        for (name, value) in &own.env {
-                            line(8, &format!("{}: {}", scalar(name), variable(value)));
+                        for (name, value) in own.variables() {
+                            line(8, &format!("{}: {value}", scalar(name)));
                         }
                     }
                     _ => line(6, &format!("{key}: {value}")),
@@ -173,8 +207,11 @@ impl Grants {
 
     /// Key by key into the one that is there.
     fn added(&self, mut text: String) -> Result<String> {
-        for name in self.secrets.iter().rev() {
-            text = with(text, &[X, "secrets"], &scalar(name), name, &reference(name))?;
+        for (name, source) in self.sources.iter().rev() {
+            text = with(text, &[X, "sources"], &scalar(name), name, source)?;
+        }
+        for (name, it) in self.secrets.iter().rev() {
+            text = with(text, &[X, "secrets"], &scalar(name), name, &reference(it))?;
         }
         for (service, own) in self.services.iter().rev() {
             let there = {
@@ -192,14 +229,9 @@ impl Grants {
                 continue;
             }
             let at = [X, "services", service.as_str()];
-            for (name, value) in own.env.iter().rev() {
-                text = with(
-                    text,
-                    &[X, "services", service, "env"],
-                    &scalar(name),
-                    name,
-                    &variable(value),
-                )?;
+            for (name, value) in own.variables().into_iter().rev() {
+                let env = [X, "services", service, "env"];
+                text = with(text, &env, &scalar(name), name, &value)?;
             }
             for file in own.files.iter().rev() {
                 let doc = Doc::new(&text)?;
@@ -208,19 +240,36 @@ impl Grants {
                     Err(_) => doc.add_key(doc.find(&at)?, "secrets", &list([file.text()]), &[])?,
                 };
             }
+            if let Some(on_change) = &own.on_change {
+                text = with(text, &at, "on_change", "on_change", on_change)?;
+            }
         }
         Ok(text)
     }
 
     /// Whether everything stands there now.
     fn there(&self, x: &Node) -> Option<()> {
-        for name in &self.secrets {
-            x.get("secrets")?.get(name)?;
+        for name in self.sources.keys() {
+            x.get("sources")?.get(name)?;
+        }
+        for (name, it) in &self.secrets {
+            let said = x.get("secrets")?.get(name)?;
+            let said = said.get("ref").unwrap_or(said).as_str()?;
+            (said == escaped(it)).then_some(())?;
         }
         for (service, own) in &self.services {
             let it = x.get("services")?.get(service)?;
             for (name, value) in &own.env {
                 (it.get("env")?.get(name)?.as_str()? == value).then_some(())?;
+            }
+            for (name, value) in &own.visible {
+                let said = it.get("env")?.get(name)?;
+                let key = if value.contains("{{") {
+                    "value"
+                } else {
+                    "secret"
+                };
+                (said.get(key)?.as_str()? == value && said.get("via").is_some()).then_some(())?;
             }
             let files = it.get("secrets").map(|it| &it.value);
             let many = match files {

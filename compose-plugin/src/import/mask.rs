@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;
 
-use locket_crds::likeness::likeness;
+use locket_crds::likeness::{format, likeness};
 use locket_crds::yaml::{self, Node, Value as Yaml};
 
 use super::dotenv;
 use super::model::{Value, scalar};
+use super::reference::foreign;
 use crate::user_files::Change;
 
 /// What stands in the place of a value.
@@ -28,6 +29,17 @@ pub fn compose(text: &str, names: &BTreeSet<&str>, values: &[Value]) -> String {
     };
     for node in services.iter().filter_map(|e| e.node.get("environment")) {
         walk(text, node, &|_, _| true, &mut places);
+    }
+    for options in services
+        .iter()
+        .filter_map(|e| e.node.get("provider")?.get("options"))
+    {
+        walk(
+            text,
+            options,
+            &|name, value| !is_setting(name, value),
+            &mut places,
+        );
     }
     // An entry that is overridden is seen only where it is anchored.
     let looks = |name: &str, value: &str| names.contains(name) || likeness(name, value).is_some();
@@ -105,9 +117,20 @@ pub fn env(text: &str, raw: bool, values: &[Value]) -> String {
     known(replaced(text, places.collect()), values)
 }
 
-/// What is no value: a variable of compose's alone, or the path of a file.
+/// What is no value: a variable of compose's alone, the path of a file, or a reference.
 fn harmless(name: &str, value: &str) -> bool {
-    name.ends_with("_FILE") || matches!(dotenv::single(value), Some(("", _, "")))
+    name.ends_with("_FILE")
+        || value.starts_with("/run/")
+        || matches!(dotenv::single(value), Some(("", _, "")))
+        || matches!(foreign(value), Some(Ok(it)) if it.is_whole())
+}
+
+/// An option of a provider that is no credential.
+fn is_setting(name: &str, value: &str) -> bool {
+    let words = ["-url", "-namespace", "-mount", "-host", "-concurrent"];
+    let known = matches!(name, "provider" | "raw" | "timeout" | "file" | "profile");
+    let plain = known || words.iter().any(|it| name.ends_with(it));
+    (plain && format(value).is_none()) || value.starts_with("file:")
 }
 
 /// The value of an entry: up to the next line that is not indented more, if it has several.

@@ -9,6 +9,7 @@ use locket_provider::SecretValue;
 use serde_json::Value as Json;
 
 use super::dotenv::{self, references};
+use super::peer::{self, DSO};
 use super::places::Texts;
 
 /// A service that is put into the model to learn what variables mean; compose itself answers.
@@ -81,6 +82,12 @@ pub struct Service {
     pub speaks_of: BTreeSet<String>,
     /// A secret that its build uses.
     pub build_secrets: BTreeSet<String>,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Services that it waits for.
+    pub depends_on: BTreeSet<String>,
+    /// The type of its provider, and the provider's options.
+    pub provider: Option<(String, BTreeMap<String, Vec<String>>)>,
 }
 
 /// An env file of a service.
@@ -175,9 +182,24 @@ impl Model {
         Some(out)
     }
 
-    /// Whether everything but environments and secrets is the same.
-    pub fn same_besides(&self, other: &Self) -> bool {
-        self.rest == other.rest
+    /// Whether everything but environments and secrets is the same as in one that was before; `gates` have lost options of
+    /// their provider, and with `labels` all services those of DSO.
+    pub fn follows(&self, before: &Self, gates: &BTreeSet<String>, labels: bool) -> bool {
+        let mut expected = before.rest.clone();
+        for (name, it) in expected["services"].as_object_mut().into_iter().flatten() {
+            if labels {
+                let all = it["labels"].as_object_mut();
+                all.into_iter()
+                    .for_each(|all| all.retain(|key, _| !key.starts_with(DSO)));
+            }
+            if gates.contains(name) {
+                let options = it["provider"]["options"].as_object_mut();
+                options
+                    .into_iter()
+                    .for_each(|all| all.retain(|key, _| peer::OURS.contains(&key.as_str())));
+            }
+        }
+        without_nothing(expected) == without_nothing(self.rest.clone())
     }
 
     /// Whether something other than environments and secrets has this path in it: a mount, a config.
@@ -192,6 +214,22 @@ impl Model {
         }
         within(&self.rest, path)
     }
+}
+
+/// The same without entries that say nothing: what is left of a collection whose last entry has gone.
+fn without_nothing(mut it: Json) -> Json {
+    for service in it["services"].as_object_mut().into_iter().flatten() {
+        let Some(service) = service.1.as_object_mut() else {
+            continue;
+        };
+        let empty =
+            |it: &Json| it.is_null() || it.as_object().is_some_and(serde_json::Map::is_empty);
+        service.retain(|key, it| key != "labels" || !empty(it));
+        if let Some(provider) = service.get_mut("provider").and_then(Json::as_object_mut) {
+            provider.retain(|key, it| key != "options" || !empty(it));
+        }
+    }
+    it
 }
 
 fn service(it: &Json, own: Option<&Node>, environment: BTreeMap<String, Value>) -> Service {
@@ -229,7 +267,31 @@ fn service(it: &Json, own: Option<&Node>, environment: BTreeMap<String, Value>) 
             .iter()
             .map(|it| text(&it["source"]))
             .collect(),
+        labels: entries(&it["labels"])
+            .filter_map(|(name, it)| Some((name.clone(), undoubled(it.as_str()?))))
+            .collect(),
+        depends_on: entries(&it["depends_on"])
+            .map(|(name, _)| name.clone())
+            .collect(),
+        provider: provider(&it["provider"]),
     }
+}
+
+fn entries(it: &Json) -> impl Iterator<Item = (&String, &Json)> {
+    it.as_object().into_iter().flatten()
+}
+
+fn provider(it: &Json) -> Option<(String, BTreeMap<String, Vec<String>>)> {
+    let words = |it: &Json| match it {
+        Json::Array(all) => all
+            .iter()
+            .filter_map(some)
+            .map(|it| undoubled(&it))
+            .collect(),
+        it => some(it).iter().map(|it| undoubled(it)).collect(),
+    };
+    let options = entries(&it["options"]).map(|(name, it)| (name.clone(), words(it)));
+    Some((it["type"].as_str()?.to_owned(), options.collect()))
 }
 
 /// A final environment: compose doubles the dollars of what it prints.
@@ -318,4 +380,50 @@ fn some(it: &Json) -> Option<String> {
 
 fn undoubled(text: &str) -> String {
     text.replace("$$", "$")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_project_follows_another_only_where_the_rest_is_the_same() {
+        let of = |services: &str| {
+            Model::read(&format!("{{\"services\": {{{services}}}}}"), "services: {}").unwrap()
+        };
+        let gate = r#""g": {"provider": {"type": "locket", "options": {"env": ["A=b"], "timeout": ["2m"]}}}"#;
+        let labels = r#""a": {"image": "x", "labels": {"dso.reloader": "true", "kept": "1"}}"#;
+        let before = of(&format!("{gate}, {labels}"));
+        let gates = BTreeSet::from(["g".to_owned()]);
+        let none = BTreeSet::new();
+        let left = r#""g": {"provider": {"type": "locket", "options": {"timeout": ["2m"]}}}"#;
+        let kept = r#""a": {"image": "x", "labels": {"kept": "1"}}"#;
+        let after = of(&format!("{left}, {kept}"));
+        assert!(after.follows(&before, &gates, true));
+        assert!(before.follows(&before, &none, false));
+        // Each is asked for on its own.
+        assert!(
+            !after.follows(&before, &none, true),
+            "a provider that should stay"
+        );
+        assert!(
+            !after.follows(&before, &gates, false),
+            "labels that should stay"
+        );
+        for other in [
+            format!(
+                "{left}, {}",
+                r#""a": {"image": "y", "labels": {"kept": "1"}}"#
+            ),
+            format!("{left}, {}", r#""a": {"image": "x"}"#),
+            format!("{gate}, {kept}"),
+            format!(
+                "{}, {kept}",
+                r#""g": {"provider": {"type": "other", "options": {"timeout": ["2m"]}}}"#
+            ),
+            format!("{}, {kept}", r#""g": {"provider": {"type": "locket"}}"#),
+        ] {
+            assert!(!of(&other).follows(&before, &gates, true), "{other}");
+        }
+    }
 }

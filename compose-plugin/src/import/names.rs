@@ -2,40 +2,63 @@
 
 use super::model::Value;
 
-/// A value that needs a name.
-pub struct Want<'a> {
+/// What a name stands for.
+#[derive(Clone)]
+pub enum Content {
+    /// A value that is at hand.
+    Value(Value),
+    /// A reference, as it will stand in the catalogue.
+    Reference(String),
+    /// A secret of DSO's: its project and path. Only its user can bring the value.
+    Dso(String),
+}
+
+impl Content {
+    fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Content::Value(a), Content::Value(b)) => a.expose() == b.expose(),
+            (Content::Reference(a), Content::Reference(b)) | (Content::Dso(a), Content::Dso(b)) => {
+                a == b
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Something that needs a name.
+pub struct Want {
     /// The service that has it, for when its own name is taken.
-    pub service: &'a str,
+    pub service: String,
     /// The variable, or the secret of compose's.
-    pub variable: &'a str,
-    /// The value.
-    pub value: &'a Value,
+    pub variable: String,
+    /// What it is.
+    pub content: Content,
 }
 
 /// Longest name, so that a service's can stand in front and a number behind.
 const LONGEST: usize = 60;
 
-/// A name for each, in order: the same for equal values of one variable. `taken`: whether a name stands for another value already.
-pub fn assign(wants: &[Want<'_>], taken: impl Fn(&str, &Value) -> bool) -> Vec<String> {
-    let mut given: Vec<(String, String, &Value)> = Vec::new();
+/// A name for each, in order: the same for equal ones of one variable. `taken`: whether a name stands for something else already.
+pub fn assign(wants: &[Want], taken: impl Fn(&str, &Content) -> bool) -> Vec<String> {
+    let mut given: Vec<(String, String, &Content)> = Vec::new();
     let mut out = Vec::new();
     for want in wants {
-        let plain = kebab(want.variable);
+        let plain = kebab(&want.variable);
         let same = given
             .iter()
-            .find(|(_, of, value)| *of == plain && value.expose() == want.value.expose());
+            .find(|(_, of, it)| *of == plain && it.is(&want.content));
         if let Some((name, ..)) = same {
             out.push(name.clone());
             continue;
         }
-        let own = format!("{}-{plain}", kebab(want.service));
+        let own = format!("{}-{plain}", kebab(&want.service));
         let numbered = (2..).map(|n| format!("{own}-{n}"));
         let free =
-            |name: &String| !given.iter().any(|(it, ..)| it == name) && !taken(name, want.value);
+            |name: &String| !given.iter().any(|(it, ..)| it == name) && !taken(name, &want.content);
         let mut all = [plain.clone(), own.clone()].into_iter().chain(numbered);
         let name = all.find(free).unwrap_or(own);
         out.push(name.clone());
-        given.push((name, plain, want.value));
+        given.push((name, plain, &want.content));
     }
     out
 }
@@ -93,10 +116,10 @@ mod tests {
     fn equal_values_share_a_name_and_others_get_their_own() {
         let value = |text: &str| Arc::new(SecretValue::new(text.as_bytes().to_vec()));
         let (one, two, three) = (value("1"), value("2"), value("3"));
-        let want = |service, variable, value| Want {
-            service,
-            variable,
-            value,
+        let want = |service: &str, variable: &str, value: &Value| Want {
+            service: service.to_owned(),
+            variable: variable.to_owned(),
+            content: Content::Value(Arc::clone(value)),
         };
         let wants = [
             want("api", "DB_PASSWORD", &one),
@@ -105,9 +128,7 @@ mod tests {
             want("job", "db_password", &three),
             want("api", "TOKEN", &one),
         ];
-        let names = assign(&wants, |name, value| {
-            name == "token" && value.expose() != b"9"
-        });
+        let names = assign(&wants, |name, _| name == "token");
         assert_eq!(
             names,
             [

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use locket_crds::yaml::{self, Node, Value as Yaml};
+use locket_crds::yaml::{self, Entry, Node, Value as Yaml};
 
 use super::dotenv::{self, references};
 use super::model::{Model, scalar};
@@ -244,6 +244,51 @@ impl Texts {
                     })
                 })),
                 _ => {}
+            }
+        }
+        out
+    }
+
+    /// Labels of a service whose names begin so.
+    pub fn labels(&self, trees: &[Node], service: &str, prefix: &str) -> Vec<Place> {
+        let mut out = Vec::new();
+        for (text, name) in self.definitions(trees, service) {
+            let mut add = |at: usize, item: bool, key: Option<&str>| {
+                if key.is_some_and(|it| it.starts_with(prefix)) {
+                    out.push(Place {
+                        text,
+                        at,
+                        item,
+                        written: None,
+                    });
+                }
+            };
+            match under(&trees[text], &name, "labels").map(|it| &it.value) {
+                Some(Yaml::Map(all)) => all
+                    .iter()
+                    .for_each(|e| add(e.at.start, false, e.key.as_deref())),
+                Some(Yaml::List(all)) => all
+                    .iter()
+                    .for_each(|it| add(it.defined.start, true, it.as_str())),
+                _ => {}
+            }
+        }
+        out
+    }
+
+    /// Where options of a service's provider are written, by name, and their values as they are written.
+    pub fn options<'t>(&self, trees: &'t [Node], service: &str) -> Vec<(&'t Entry, Place)> {
+        let mut out = Vec::new();
+        for (text, name) in self.definitions(trees, service) {
+            let options = under(&trees[text], &name, "provider").and_then(|it| it.get("options"));
+            if let Some(Yaml::Map(all)) = options.map(|it| &it.value) {
+                let place = |e: &Entry| Place {
+                    text,
+                    at: e.at.start,
+                    item: false,
+                    written: scalar(&e.node),
+                };
+                out.extend(all.iter().map(|e| (e, place(e))));
             }
         }
         out

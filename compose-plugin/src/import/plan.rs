@@ -6,6 +6,7 @@
 mod check;
 mod env_files;
 mod give;
+mod others;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -14,10 +15,13 @@ use locket_crds::yaml::Node;
 
 use super::dotenv;
 use super::edit::Edits;
+use super::find::{LABELS_STAY, reference};
 use super::images::reads_file;
 use super::model::{Model, Origin, Service, Value};
-use super::names;
+use super::names::Content;
+use super::peer::Provider;
 use super::places::{Place, Texts};
+use super::reference::{Foreign, Tool};
 use crate::error::{CommandError, Result};
 use crate::generate::EditError;
 
@@ -25,7 +29,7 @@ use crate::generate::EditError;
 pub type Variable = (String, String);
 
 /// See [`Request::taken`].
-pub type Taken<'a> = dyn Fn(&str, &Value) -> bool + 'a;
+pub type Taken<'a> = dyn Fn(&str, &Content) -> bool + 'a;
 
 /// What is asked for.
 pub struct Request<'a> {
@@ -43,10 +47,20 @@ pub struct Request<'a> {
     pub files: BTreeMap<PathBuf, Value>,
     /// Where the volume of a service is mounted, if x-locket says so already.
     pub paths: BTreeMap<String, String>,
-    /// Whether a secret's name stands for another value already.
+    /// Whether a secret's name stands for something else already.
     pub taken: Box<Taken<'a>>,
+    /// Provider services of the other locket that become gates.
+    pub providers: BTreeMap<String, Provider>,
+    /// The labels of DSO go.
+    pub labels: bool,
+    /// Sources that need not be defined any more.
+    pub sources: BTreeSet<String>,
     /// The project directory: only files in it are removed.
     pub dir: PathBuf,
+    /// The project's name.
+    pub project: String,
+    /// Where values go instead of the built-in store: a reference to the folder, and the field.
+    pub vault: Option<(String, String)>,
 }
 
 /// The way it is done.
@@ -55,6 +69,10 @@ pub struct Plan {
     pub texts: Texts,
     /// Names in the store, with their values.
     pub values: BTreeMap<String, Value>,
+    /// Names in the catalogue that are only referred to.
+    pub references: BTreeSet<String>,
+    /// Names in the store whose value only DSO has, with its project and path.
+    pub dso: BTreeMap<String, String>,
     /// Files that hold a value, and go at the very end.
     pub removes: Vec<PathBuf>,
     /// Variables that services have no more.
@@ -63,8 +81,19 @@ pub struct Plan {
     pub added: BTreeSet<(String, String, String)>,
     /// Services that have no secrets of compose's any more.
     pub secrets: BTreeSet<String>,
+    /// Services whose provider has lost the other locket's options.
+    pub gates: BTreeSet<String>,
+    /// The labels of DSO have gone.
+    pub labels: bool,
     /// What people should know, one sentence each.
     pub notes: Vec<String>,
+}
+
+impl Request<'_> {
+    /// The reference of another tool that a variable is.
+    fn refers(&self, (service, name): &Variable) -> Option<Foreign> {
+        reference(self.model.services.get(service)?, name)
+    }
 }
 
 /// Most rounds; each takes at least one more entry.
@@ -80,12 +109,18 @@ const LEAST: usize = 6;
 pub fn plan(mut request: Request<'_>) -> Result<Plan> {
     let mut notes = BTreeSet::new();
     for _ in 0..ROUNDS {
-        let mut work = Work::new(&request)?;
+        let mut work = Work::new(&request);
         match work.run()? {
             Round::Done => return work.finish(notes.into_iter().collect()),
             Round::More(more) => request.variables.extend(more),
             Round::Stays(all) => {
                 for (variable, why) in all {
+                    if request.labels
+                        && request.refers(&variable).map(|it| it.tool()) == Some(Tool::Dso)
+                    {
+                        request.labels = false;
+                        notes.insert(LABELS_STAY.to_owned());
+                    }
                     notes.insert(format!("{} of {} stays: {why}", variable.1, variable.0));
                     request.variables.remove(&variable);
                     request.skip.insert(variable);
@@ -128,22 +163,15 @@ struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    fn new(request: &'a Request<'a>) -> Result<Self> {
-        let mut out = Self {
+    fn new(request: &'a Request<'a>) -> Self {
+        Self {
             request,
             texts: request.texts.clone(),
             taken_out: Vec::new(),
             files: BTreeMap::new(),
             undefined: BTreeSet::new(),
             notes: BTreeSet::new(),
-        };
-        let trees = out.texts.trees()?;
-        for variable in &request.variables {
-            if let Some(place) = out.as_file(&trees, variable) {
-                out.files.insert(variable.clone(), place);
-            }
         }
-        Ok(out)
     }
 
     fn run(&mut self) -> Result<Round> {
@@ -152,27 +180,38 @@ impl<'a> Work<'a> {
             return Ok(round);
         }
         self.secrets(&trees)?;
+        // Places are those of the text without these secrets.
+        let trees = self.texts.trees()?;
+        for variable in &self.request.variables {
+            if let Some(place) = self.as_file(&trees, variable) {
+                self.files.insert(variable.clone(), place);
+            }
+        }
+        if let Some(round) = self.no_file() {
+            return Ok(round);
+        }
         for _ in 0..ROUNDS {
             let trees = self.texts.trees()?;
             let mut edits: BTreeMap<usize, Edits> = BTreeMap::new();
             let mut owners = BTreeSet::new();
             for (service, name) in &self.request.variables {
+                let variable = (service.clone(), name.clone());
+                if self.is_renamed(&variable) {
+                    continue;
+                }
                 for place in self.texts.variable(&trees, service, name) {
                     owners.extend(self.owners(&trees, name, &place));
                     self.note(&place.written, name);
                     let own = edits.entry(place.text).or_default();
-                    let variable = (service.clone(), name.clone());
                     if self.files.get(&variable) == Some(&place) {
-                        let new = (format!("{name}_FILE"), self.file_path(service, name));
+                        let new = (self.file_variable(&variable), self.file_path(service, name));
                         own.renamed.insert(place.at, new);
-                        // The next round sees the new name.
-                        self.files.insert(
-                            variable,
-                            Place {
-                                at: usize::MAX,
-                                ..place
-                            },
-                        );
+                        // The next round sees the new name, or the new value.
+                        let place = Place {
+                            at: usize::MAX,
+                            ..place
+                        };
+                        self.files.insert(variable.clone(), place);
                     } else if place.item {
                         own.items.insert(place.at);
                     } else {
@@ -188,6 +227,7 @@ impl<'a> Work<'a> {
             }
             self.apply(edits)?;
         }
+        self.others()?;
         if let Some(round) = self.env_files()? {
             return Ok(round);
         }
@@ -251,6 +291,8 @@ impl<'a> Work<'a> {
     fn as_file(&self, trees: &[Node], variable: &Variable) -> Option<Place> {
         let (service, name) = variable;
         let it = &self.request.model.services[service];
+        let refers = self.request.refers(variable);
+        let path = matches!(refers, Some(Foreign::Dso { file: true, .. }));
         let new = format!("{name}_FILE");
         let places = self.texts.variable(trees, service, name);
         let [place] = places.as_slice() else {
@@ -265,7 +307,11 @@ impl<'a> Work<'a> {
                 let all = dotenv::settings(&it.text.before, it.raw).unwrap_or_default();
                 all.iter().any(|s| s.name == *name)
             });
-        let fits = reads_file(&it.image, name)
+        if path {
+            return (!in_env_file).then(|| place.clone());
+        }
+        let fits = refers.is_none()
+            && reads_file(&it.image, name)
             && !it.environment.contains_key(&new)
             && !it.speaks_of.contains(name)
             && !in_env_file
@@ -276,7 +322,11 @@ impl<'a> Work<'a> {
 
     /// Where the file of a variable will be.
     fn file_path(&self, service: &str, variable: &str) -> String {
-        format!("{}/{}", self.path(service), names::kebab(variable))
+        format!(
+            "{}/{}",
+            self.path(service),
+            self.file_target(service, variable)
+        )
     }
 
     fn path(&self, service: &str) -> &str {

@@ -9,21 +9,24 @@ use std::process::Command;
 use std::sync::Arc;
 
 use expect_test::expect_file;
+use locket_crds::yaml::{Node, Value as Yaml};
 use locket_provider::SecretValue;
 
-use super::find::find;
+use super::find::{Kind, find};
 use super::model::{MODEL, Model, Origin, Value, WRITTEN, probe};
+use super::names::Content;
 use super::places::Texts;
 use super::plan::{Plan, Request, plan};
 use crate::compose::{Files, How};
 
 /// Files of a project's folder that are not the project's.
-const OURS: [&str; 5] = [
+const OURS: [&str; 6] = [
     "resolved.json",
     "written.yaml",
     "expected.txt",
     "skip",
     "store",
+    "vault",
 ];
 /// Where the golden answers say that the project is.
 const PLACE: &str = "/project";
@@ -144,6 +147,15 @@ fn value(bytes: &[u8]) -> Value {
     Arc::new(SecretValue::new(bytes.to_vec()))
 }
 
+/// The sources that the first file defines.
+fn sources(tree: &Node) -> BTreeSet<String> {
+    let all = tree.get("x-locket").and_then(|it| it.get("sources"));
+    match all.map(|it| &it.value) {
+        Some(Yaml::Map(all)) => all.iter().filter_map(|e| e.key.clone()).collect(),
+        _ => BTreeSet::new(),
+    }
+}
+
 /// What is told of a project, and whether compose agrees with what becomes of it.
 fn import(golden: &Path) -> String {
     let project = Project::new(golden);
@@ -161,17 +173,16 @@ fn import(golden: &Path) -> String {
         skipped.contains(&it.name) || skipped.contains(&format!("{}.{}", it.service, it.name))
     };
     let all = |skip: bool| {
-        let all = found
-            .candidates
-            .iter()
-            .filter(move |it| !it.secret && skips(it) == skip);
+        let all = found.candidates.iter().filter(move |it| {
+            matches!(it.kind, Kind::Value | Kind::Reference(_)) && skips(it) == skip
+        });
         all.map(|it| (it.service.clone(), it.name.clone()))
             .collect::<BTreeSet<_>>()
     };
     let secrets: BTreeSet<String> = found
         .candidates
         .iter()
-        .filter(|it| it.secret)
+        .filter(|it| it.kind == Kind::Secret)
         .map(|it| it.service.clone())
         .collect();
     let mut files = BTreeMap::new();
@@ -186,6 +197,12 @@ fn import(golden: &Path) -> String {
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
     let known = texts.compose[0].before.contains("db-password: bao:");
+    let mut notes = Vec::new();
+    let indexes = found.candidates.iter().enumerate();
+    let left_out: BTreeSet<usize> = indexes
+        .filter(|(_, it)| skips(it))
+        .map(|(n, _)| n)
+        .collect();
     let request = Request {
         model: &model,
         texts: &texts,
@@ -194,19 +211,27 @@ fn import(golden: &Path) -> String {
         skip: all(true),
         files,
         paths: BTreeMap::new(),
-        taken: Box::new(|name: &str, value: &Value| {
-            (known && name == "db-password")
-                || store
-                    .get(name)
-                    .is_some_and(|it| it.as_bytes() != value.expose())
+        taken: Box::new(|name: &str, content: &Content| {
+            let other = |it: &String| match content {
+                Content::Value(value) => it.as_bytes() != value.expose(),
+                _ => false,
+            };
+            (known && name == "db-password") || store.get(name).is_some_and(other)
         }),
+        providers: found.taken_over(&left_out, &mut notes),
+        labels: found.frees_labels(&left_out, &mut notes),
+        sources: sources(&trees[0]),
         dir: project.dir.path().to_owned(),
+        project: "shop".to_owned(),
+        vault: lines_of(&golden.join("vault"))
+            .first()
+            .map(|it| (it.clone(), "value".to_owned())),
     };
     let made = match plan(request) {
         Ok(it) => it,
         Err(e) => return out + &format!("error: {}\n", e.one_line()),
     };
-    for note in found.notes.iter().chain(&made.notes) {
+    for note in found.notes.iter().chain(&notes).chain(&made.notes) {
         out += &format!(
             "note: {}\n",
             note.replace(&project.dir.path().display().to_string(), PLACE)
@@ -217,6 +242,9 @@ fn import(golden: &Path) -> String {
     out += &made.masked(&names, &values, false);
     for path in &made.removes {
         out += &format!("removes {}\n", project.files.name(path));
+    }
+    for (name, path) in &made.dso {
+        out += &format!("{name} is DSO's {path}\n");
     }
     agrees(&project, &model, &made);
     gone(&made);

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 
-use locket_e2e::Project;
+use locket_e2e::{Bao, Project};
 
 const FILES: [&str; 4] = ["compose.yaml", ".env", "api.env", "token.txt"];
 
@@ -217,5 +217,213 @@ fn an_import_that_is_killed_is_taken_back() {
     p.locket(&["init", "--import", "--yes"]).ok();
     assert_eq!(p.search(), []);
     forget(&p);
+    p.finish();
+}
+
+/// What was printed for people to run.
+fn commands(said: &[u8], begins: &str) -> Vec<String> {
+    let text = String::from_utf8_lossy(said).into_owned();
+    let all = text.lines().filter(|it| it.starts_with(begins));
+    all.map(str::to_owned).collect()
+}
+
+/// A plugin of the docker CLI that answers `docker dso secret get PROJECT/PATH` from this folder, as DSO does.
+fn stand_in_for_dso(p: &Project, values: &std::path::Path) {
+    let script = format!(
+        r#"#!/bin/sh
+case "$1" in
+  docker-cli-plugin-metadata) echo '{{"SchemaVersion":"0.1.0","Vendor":"test","Version":"1"}}' ;;
+  *) [ "$2 $3" = "secret get" ] && exec cat "{}/$4" ;;
+esac
+"#,
+        values.display()
+    );
+    let plugin = p.dir().parent().unwrap();
+    let plugin = plugin.join("docker/cli-plugins/docker-dso");
+    std::fs::write(&plugin, script).unwrap();
+    std::fs::set_permissions(&plugin, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn references_of_dso_are_taken_over() {
+    let mut p = Project::new(
+        "import-dso",
+        r#"services:
+  api:
+    image: locket-test/busybox
+    pull_policy: never
+    command: [sleep, "86400"]
+    labels: { dso.reloader: "true", dso.update.strategy: signal, kept: "1" }
+    environment:
+      DB_PASSWORD: dso://db/password
+      TOKEN: dso://token   # of this project
+      KEY_FILE: dsofile://edge/key
+      LOG_LEVEL: info
+"#,
+    );
+    let values = p.values_dir();
+    let own = format!("{}/token", p.name());
+    let all = ["db/password", "edge/key", &own].map(|path| {
+        let value = p.canary(path);
+        let file = values.join(path);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, &value).unwrap();
+        value.into_bytes()
+    });
+    let [password, key, token] = all;
+    stand_in_for_dso(&p, &values);
+    let before = files(&p);
+
+    p.locket(&["init", "--import", "--skip", "TOKEN"]).fails();
+    assert!(files(&p) == before, "nobody has said yes");
+    let said = p.locket(&["init", "--import", "--yes"]).ok();
+    let moves = commands(&said.stdout, "docker dso ");
+    assert_eq!(moves.len(), 3, "{moves:?}");
+    for command in &moves {
+        p.shell(command, &[]).ok();
+    }
+    p.compose(&["up", "-d"]).ok();
+    let api = p.container("api");
+    assert!(api.env("DB_PASSWORD") == Some(password));
+    assert!(api.env("TOKEN") == Some(token));
+    assert_eq!(
+        api.env("KEY_FILE").as_deref(),
+        Some(b"/run/secrets/edge-key".as_slice())
+    );
+    assert!(api.read("/run/secrets/edge-key") == Some(key));
+    assert_eq!(api.env("LOG_LEVEL").as_deref(), Some(b"info".as_slice()));
+    let labels = &api.inspect["Config"]["Labels"];
+    assert_eq!(labels["kept"], "1");
+    assert!(!labels.to_string().contains("dso."), "{labels}");
+    assert_eq!(p.search(), []);
+
+    p.compose(&["down", "-v"]).ok();
+    p.locket(&["init", "--undo", "--yes"]).ok();
+    assert!(files(&p) == before, "bytes and modes are those from before");
+    p.locket(&["secret", "rm", "--yes", "db-password", "edge-key", "token"])
+        .ok();
+    p.finish();
+}
+
+#[test]
+fn a_provider_of_the_other_locket_becomes_the_gate() {
+    let mut p = Project::new("import-peer", "services: {}\n");
+    let bao = Bao::start();
+    let (role, secret) = bao.approle("shop");
+    let (password, token) = (p.canary("password"), p.canary("token"));
+    bao.put("shop/db", &[("password", &password), ("name", "orders")]);
+    bao.put("shop/api", &[("token", &token)]);
+    let services = r#"    pull_policy: never
+    command: [sleep, "86400"]
+"#;
+    let text = format!(
+        r#"services:
+  secrets:
+    provider:
+      type: locket
+      options:
+        provider: bao
+        bao-url: {url}
+        bao-role-id: {role}
+        bao-secret-id: file:{secret}
+        env:
+          - DB_PASSWORD={{{{ bao://secret/shop/db/password }}}}
+          - URL=postgres://app:{{{{ bao://secret/shop/db/password }}}}@db/{{{{ bao://secret/shop/db/name }}}}
+  api:
+    image: locket-test/busybox
+{services}    depends_on: [secrets]
+    environment: {{ TOKEN: "bao://secret/shop/api/token" }}
+  web:
+    image: locket-test/busybox
+{services}    depends_on: [secrets]
+"#,
+        url = bao.url(),
+        secret = secret.display(),
+    );
+    p.write("compose.yaml", text);
+    let before = files(&p);
+    p.locket(&["init", "--import", "--yes"]).ok();
+    p.compose(&["up", "-d"]).ok();
+    let url = format!("postgres://app:{password}@db/orders");
+    for service in ["api", "web"] {
+        let it = p.container(service);
+        assert!(it.env("SECRETS_DB_PASSWORD") == Some(password.clone().into_bytes()));
+        assert!(it.env("SECRETS_URL") == Some(url.clone().into_bytes()));
+        let shown = it.inspect["Config"]["Env"].to_string();
+        assert!(!shown.contains("SECRETS_"), "{shown}");
+    }
+    assert!(p.container("api").env("TOKEN") == Some(token.into_bytes()));
+    assert_eq!(p.search(), []);
+    p.compose(&["down", "-v"]).ok();
+    p.locket(&["init", "--undo", "--yes"]).ok();
+    assert!(files(&p) == before, "bytes and modes are those from before");
+    // For the end: a project whose provider is none of ours cannot be taken down by ours.
+    p.locket(&["init", "--import", "--yes"]).ok();
+    p.locket(&["secret", "rm", "--yes", "locket-import-undo"])
+        .ok();
+    p.finish();
+}
+
+#[test]
+fn values_that_are_in_a_vault_are_referred_to_and_others_stay() {
+    let mut p = Project::new("import-vault", "services: {}\n");
+    let bao = Bao::start();
+    let token = bao.token_file("shop");
+    let (password, key) = (p.canary("password"), p.canary("key"));
+    p.write(
+        "compose.yaml",
+        format!(
+            r#"services:
+  api:
+    image: locket-test/busybox
+    pull_policy: never
+    command: [sleep, "86400"]
+    environment:
+      DATABASE_URL: "postgres://app:${{DB_PASSWORD}}@db/app"
+    secrets: [key]
+secrets:
+  key: {{ file: ./key.txt }}
+x-locket:
+  sources:
+    bao: {{ type: openbao, url: "{}", auth: {{ token: {{ file: {} }} }} }}
+"#,
+            bao.url(),
+            token.display()
+        ),
+    );
+    p.write(".env", format!("DB_PASSWORD='{password} \"q\"'\n"));
+    p.write("key.txt", format!("{key}\n"));
+    let before = files(&p);
+    let import = ["init", "--import", "--vault", "bao:secret/shop", "--yes"];
+    // Another value is not the value.
+    bao.put("shop/db-password", &[("value", "another")]);
+    let said = p.locket(&import).fails();
+    assert!(
+        files(&p) == before,
+        "nothing changes before the values are there"
+    );
+    let moves = commands(&said.stdout, "docker locket ");
+    assert_eq!(moves.len(), 2, "{moves:?}");
+    bao.operator(p.shell(&moves[0], &[])).ok();
+    let said = p.locket(&import).fails();
+    assert!(files(&p) == before, "one of two is not both");
+    assert_eq!(commands(&said.stdout, "docker locket "), moves[1..]);
+    bao.operator(p.shell(&moves[1], &[])).ok();
+
+    p.locket(&import).ok();
+    assert!(!p.dir().join("key.txt").exists());
+    p.compose(&["up", "-d"]).ok();
+    let api = p.container("api");
+    let url = format!("postgres://app:{password} \"q\"@db/app");
+    assert!(api.env("DATABASE_URL") == Some(url.into_bytes()));
+    assert!(api.read("/run/secrets/key") == Some(format!("{key}\n").into_bytes()));
+    assert_eq!(p.search(), []);
+    let stored = p.locket(&["secret", "list"]).ok().text();
+    assert!(!stored.contains("db-password"), "{stored}");
+    p.locket(&["init", "--undo", "--yes"]).ok();
+    assert!(files(&p) == before, "bytes and modes are those from before");
+    p.locket(&import).ok();
+    p.locket(&["secret", "rm", "--yes", "locket-import-undo"])
+        .ok();
     p.finish();
 }

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use locket_crds::spec::ServiceSpec;
+use locket_crds::id::SourceName;
+use locket_crds::spec::{ProjectSpec, ServiceSpec};
 use locket_provider::SecretValue;
 use locket_providers::local::LocalClient;
 
@@ -13,8 +14,9 @@ use crate::config::store_error;
 use crate::context::Context;
 use crate::docker::Output;
 use crate::error::{CommandError, Result};
-use crate::import::find::Candidate;
+use crate::import::find::{Candidate, Found, Kind};
 use crate::import::model::{MODEL, Model, Origin, Value, WRITTEN, probe};
+use crate::import::names::Content;
 use crate::import::places::Texts;
 use crate::import::plan::{self, Plan};
 use crate::import::undo::NAME;
@@ -26,10 +28,13 @@ pub(super) struct Here {
     pub(super) loaded: Loaded,
     pub(super) texts: Texts,
     pub(super) model: Model,
+    /// Sources of the host configuration, with their types.
+    host: BTreeMap<SourceName, String>,
+    project: String,
 }
 
 impl Here {
-    pub(super) async fn read(flags: &ComposeFlags, cx: &Context) -> Result<Self> {
+    pub(super) async fn read(flags: &ComposeFlags, project: &str, cx: &Context) -> Result<Self> {
         let listed = cx
             .env
             .get("COMPOSE_ENV_FILES")
@@ -55,29 +60,38 @@ impl Here {
         let mut texts = Texts::read(&files)?;
         let model = model(flags, &files, &texts, cx).await?;
         texts.add_env(&files, &model)?;
+        let host = cx.host_config().await?.sources.into_iter();
+        let host = host.map(|(name, it)| (name, it.kind)).collect();
         Ok(Self {
             files,
             loaded,
             texts,
             model,
+            host,
+            project: project.to_owned(),
         })
     }
 
+    /// What is asked of the plan. `notes`: what stays because of what is left out.
     pub(super) fn request<'a>(
         &'a self,
-        candidates: &[Candidate],
+        found: &Found,
         skipped: &BTreeSet<usize>,
         stored: &'a Stored,
+        vault: Option<(String, String)>,
+        notes: &mut Vec<String>,
     ) -> Result<plan::Request<'a>> {
+        let candidates = &found.candidates;
         let variable = |it: &Candidate| (it.service.clone(), it.name.clone());
         let (mut variables, mut skip) = (BTreeSet::new(), BTreeSet::new());
         let (mut secrets, mut kept) = (BTreeSet::new(), BTreeSet::new());
         for (n, it) in candidates.iter().enumerate() {
-            match (it.secret, skipped.contains(&n)) {
-                (false, false) => drop(variables.insert(variable(it))),
-                (false, true) => drop(skip.insert(variable(it))),
-                (true, false) => drop(secrets.insert(it.service.clone())),
-                (true, true) => drop(kept.insert(it.service.clone())),
+            match (&it.kind, skipped.contains(&n)) {
+                (Kind::Provided(_), _) => {}
+                (Kind::Secret, false) => drop(secrets.insert(it.service.clone())),
+                (Kind::Secret, true) => drop(kept.insert(it.service.clone())),
+                (_, false) => drop(variables.insert(variable(it))),
+                (_, true) => drop(skip.insert(variable(it))),
             }
         }
         let spec = self.loaded.spec.as_ref();
@@ -114,16 +128,26 @@ impl Here {
             skip,
             files,
             paths,
-            taken: Box::new(move |name: &str, value: &Value| {
-                let reference = format!("local:{name}");
-                let known = spec.and_then(|it| it.secrets.get(name));
-                known.is_some_and(|it| it.reference.to_string() != reference)
-                    || stored
-                        .get(name)
-                        .is_some_and(|it| it.expose() != value.expose())
-            }),
+            taken: Box::new(taken(spec, stored, vault.clone())),
+            providers: found.taken_over(skipped, notes),
+            labels: found.frees_labels(skipped, notes),
+            sources: spec
+                .into_iter()
+                .flat_map(|it| it.sources.keys())
+                .chain(self.host.keys())
+                .map(SourceName::to_string)
+                .collect(),
             dir: self.files.project_dir.clone(),
+            project: self.project.clone(),
+            vault,
         })
+    }
+
+    /// The type of a source, if somebody defines it.
+    pub(super) fn kind(&self, name: &SourceName) -> Option<&str> {
+        let spec = self.loaded.spec.as_ref();
+        let own = spec.and_then(|it| it.sources.get(name)).map(|it| &it.kind);
+        own.or(self.host.get(name)).map(String::as_str)
     }
 
     /// What must not be shown.
@@ -136,9 +160,37 @@ impl Here {
         };
         candidates
             .iter()
+            .filter(|it| it.is_value())
             .filter_map(of)
             .chain(plan.values.values().map(Arc::clone))
             .collect()
+    }
+}
+
+/// Whether a name of the catalogue stands for something else.
+fn taken<'a>(
+    spec: Option<&'a ProjectSpec>,
+    stored: &'a Stored,
+    vault: Option<(String, String)>,
+) -> impl Fn(&str, &Content) -> bool + 'a {
+    move |name, content| {
+        let local = format!("local:{name}");
+        let known = spec.and_then(|it| it.secrets.get(name));
+        let known = known.map(|it| it.reference.to_string());
+        match (content, &vault) {
+            (Content::Reference(it), _) => known.is_some_and(|known| known != *it),
+            (Content::Value(_), Some((folder, field))) => {
+                known.is_some_and(|known| known != format!("{folder}/{name}#{field}"))
+            }
+            (Content::Value(value), None) => {
+                known.is_some_and(|known| known != local)
+                    || stored
+                        .get(name)
+                        .is_some_and(|it| it.expose() != value.expose())
+            }
+            // Nobody can tell whether the value of one that is in use is the same.
+            (Content::Dso(_), _) => known.is_some(),
+        }
     }
 }
 

@@ -57,6 +57,49 @@ pub(super) fn many(n: usize) -> String {
     }
 }
 
+/// What moves, in words.
+pub(super) fn what(plan: &Plan) -> String {
+    let references = plan.references.len() + plan.dso.len();
+    let references = match references {
+        0 => None,
+        1 => Some("one reference".to_owned()),
+        n => Some(format!("{n} references")),
+    };
+    let values = (!plan.values.is_empty()).then(|| many(plan.values.len()));
+    let all: Vec<String> = values.into_iter().chain(references).collect();
+    all.join(" and ")
+}
+
+/// How the values come into the store that only DSO has: one command each, which shows none. `there`: names that have one.
+pub(super) fn show_commands(plan: &Plan, there: &dyn Fn(&str) -> bool, cx: &Context) {
+    let (known, left): (Vec<_>, Vec<_>) = plan.dso.iter().partition(|(name, _)| there(name));
+    for (name, path) in known {
+        cx.term.warn(lines(&format!(
+            "{name} is in the store already: see that its value is that of {path} in DSO"
+        )));
+    }
+    if left.is_empty() {
+        return;
+    }
+    cx.term
+        .info("the values are still with DSO alone; run this before `docker compose up -d`:");
+    for (name, path) in left {
+        cx.term.out(format!(
+            "docker dso secret get {} | docker locket secret set {name}",
+            word(path)
+        ));
+    }
+}
+
+/// A word of a shell.
+pub(super) fn word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-:=@%+".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
 pub(super) fn show_plan(
     files: &Files,
     plan: &Plan,
@@ -68,7 +111,7 @@ pub(super) fn show_plan(
     cx.term.info(diff.trim_end());
     for path in &plan.removes {
         cx.term.info(format!(
-            "{} is removed at the end: its value is in the store then",
+            "{} is removed at the end: its value is elsewhere then",
             files.name(path)
         ));
     }

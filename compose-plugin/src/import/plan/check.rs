@@ -76,7 +76,7 @@ impl Plan {
                 return Err(differs(format!("the secrets of service {name}")));
             }
         }
-        if after.same_besides(before) {
+        if after.follows(before, &self.gates, self.labels) {
             Ok(())
         } else {
             Err(differs("the project".to_owned()))

@@ -5,124 +5,95 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use locket_crds::likeness::{format, likeness};
+use locket_crds::reference::SecretRef;
 
 use super::{LEAST, Plan, Work, by_hand};
 use crate::error::{CommandError, Result};
-use crate::import::dotenv;
+use crate::generate::scalar::escaped;
 use crate::import::find::text;
 use crate::import::grants::{Given, Grants};
-use crate::import::model::{Grant, Origin, Value};
-use crate::import::names::{self, Want};
+use crate::import::model::{Grant, Origin};
+use crate::import::names::{self, Content, Want};
+use crate::import::reference::{Foreign, Piece, hint};
+use crate::import::{dotenv, peer};
+
+/// What is given, while names are not known yet.
+#[derive(Default)]
+struct Giving {
+    wants: Vec<Want>,
+    /// Service, variable, and how.
+    ways: Vec<(String, String, Way)>,
+    /// Service, secret of compose's, and which want.
+    grants: Vec<(String, Grant, usize)>,
+    /// Files whose value goes with their secret.
+    removes: BTreeSet<PathBuf>,
+}
+
+impl Giving {
+    fn want(&mut self, service: &str, variable: &str, content: Content) -> usize {
+        self.wants.push(Want {
+            service: service.to_owned(),
+            variable: variable.to_owned(),
+            content,
+        });
+        self.wants.len() - 1
+    }
+}
 
 impl Work<'_> {
     pub(super) fn finish(self, mut notes: Vec<String>) -> Result<Plan> {
         let request = self.request;
-        let mut wants = Vec::new();
-        let mut ways = Vec::new();
-        let mut removes = BTreeSet::new();
+        let mut giving = Giving::default();
         for (service, name) in &request.variables {
-            let it = &request.model.services[service];
-            let way = self.way(service, name);
-            let (variable, value) = match &way {
-                Way::Part {
-                    variable, value, ..
-                } => (variable.as_str(), Arc::clone(value)),
-                Way::Whole { variable } => (variable.as_str(), Arc::clone(&it.environment[name])),
-                Way::File { variable } => (variable.as_str(), Arc::clone(&it.environment[name])),
-            };
-            wants.push((service.as_str(), variable.to_owned(), value));
-            ways.push((service, name, way));
+            let way = self.way(&mut giving, service, name);
+            giving.ways.push((service.clone(), name.clone(), way));
         }
-        let variables = wants.len();
-        let mut grants: Vec<(&String, &Grant)> = Vec::new();
-        for service in &request.secrets {
-            for grant in &request.model.services[service].secrets {
-                let value = match &request.model.secrets[&grant.source] {
-                    Origin::File(path) => {
-                        if self.undefined.contains(&grant.source) {
-                            removes.insert(path.clone());
-                        }
-                        request.files.get(path)
+        for it in request.providers.values() {
+            for service in &it.dependants {
+                for (name, foreign) in &it.env {
+                    let mut way = self.refer(&mut giving, service, foreign);
+                    let mut name = name.as_str();
+                    // Names of ours are closed to the shim, but compose's own prefix makes this one.
+                    if let (true, Way::Text(all)) = (name.starts_with("LOCKET_"), &mut way) {
+                        way = Way::Visible(std::mem::take(all));
+                        name = name.strip_prefix(&it.prefix).unwrap_or(name);
                     }
-                    Origin::Variable(name) => request.model.variables.get(name),
-                    Origin::Elsewhere => None,
-                };
-                let value = value.ok_or_else(|| {
-                    CommandError::internal(format!("the secret {} has no value", grant.source))
-                })?;
-                wants.push((service.as_str(), grant.source.clone(), Arc::clone(value)));
-                grants.push((service, grant));
-            }
-        }
-        let as_wants: Vec<Want<'_>> = wants
-            .iter()
-            .map(|(service, variable, value)| Want {
-                service,
-                variable,
-                value,
-            })
-            .collect();
-        let names = names::assign(&as_wants, &request.taken);
-        let mut given = Grants::default();
-        let mut added = BTreeSet::new();
-        for ((service, name, way), secret) in ways.iter().zip(&names) {
-            let own = given.services.entry((*service).clone()).or_default();
-            match way {
-                Way::Part { before, after, .. } => {
-                    let text = format!("{before}{{{{ {secret} }}}}{after}");
-                    own.env.insert((*name).clone(), text);
-                }
-                Way::Whole { .. } => drop(own.env.insert((*name).clone(), secret.clone())),
-                Way::File { .. } => {
-                    let target = names::kebab(name);
-                    added.insert((
-                        (*service).clone(),
-                        format!("{name}_FILE"),
-                        self.file_path(service, name),
-                    ));
-                    own.first_start = true;
-                    own.files.push(Given {
-                        source: secret.clone(),
-                        target,
-                        ..Given::default()
-                    });
+                    giving.ways.push((service.clone(), name.to_owned(), way));
                 }
             }
         }
-        for ((service, grant), secret) in grants.iter().zip(&names[variables..]) {
-            let own = given.services.entry((*service).clone()).or_default();
-            own.files.push(Given {
-                source: secret.clone(),
-                target: grant.below().unwrap_or(&grant.source).to_owned(),
-                mode: grant.mode.clone(),
-                uid: grant.uid.clone(),
-                gid: grant.gid.clone(),
-            });
-            own.asks = true;
-        }
-        for (service, own) in &mut given.services {
-            own.asks |= !own.env.is_empty();
-            if self.path(service) != "/run/secrets" && !request.paths.contains_key(service) {
-                own.path = Some(self.path(service).to_owned());
+        self.compose_secrets(&mut giving)?;
+        let names = names::assign(&giving.wants, &request.taken);
+        let (mut given, added) = self.given(&giving, &names);
+        let (mut values, mut references, mut dso) =
+            (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
+        for (want, name) in giving.wants.into_iter().zip(&names) {
+            let local = format!("local:{name}");
+            let reference = match (&want.content, &request.vault) {
+                (Content::Reference(it), _) => it.clone(),
+                (Content::Value(_), Some((folder, field))) => format!("{folder}/{name}#{field}"),
+                _ => local,
+            };
+            given.secrets.insert(name.clone(), reference);
+            match want.content {
+                Content::Value(it) => drop(values.insert(name.clone(), it)),
+                Content::Reference(_) => drop(references.insert(name.clone())),
+                Content::Dso(it) => drop(dso.insert(name.clone(), it)),
             }
         }
-        let values: BTreeMap<String, Value> = names
-            .iter()
-            .cloned()
-            .zip(wants.into_iter().map(|(_, _, value)| value))
-            .collect();
-        given.secrets = values.keys().cloned().collect();
+        notes.extend(self.sources(&mut given));
         let mut texts = self.texts;
         let first = &mut texts.compose[0];
         first.now = given
             .write(&first.now)
             .map_err(|e| by_hand(&first.name, e))?;
-        let (removes, left): (Vec<PathBuf>, Vec<PathBuf>) = removes.into_iter().partition(|path| {
-            let link = path.symlink_metadata().is_ok_and(|it| it.is_symlink());
-            path.starts_with(&request.dir)
-                && !link
-                && !request.model.uses_path(&path.to_string_lossy())
-        });
+        let (removes, left): (Vec<PathBuf>, Vec<PathBuf>) =
+            giving.removes.into_iter().partition(|path| {
+                let link = path.symlink_metadata().is_ok_and(|it| it.is_symlink());
+                path.starts_with(&request.dir)
+                    && !link
+                    && !request.model.uses_path(&path.to_string_lossy())
+            });
         notes.extend(self.notes);
         for (name, value) in &values {
             let one = Some(text(value)).filter(|it| it.len() >= LEAST && !it.contains('\n'));
@@ -139,35 +110,190 @@ impl Work<'_> {
         Ok(Plan {
             texts,
             values,
+            references,
+            dso,
             removes,
             moved: request.variables.clone(),
             added,
             secrets: request.secrets.clone(),
+            gates: request.providers.keys().cloned().collect(),
+            labels: request.labels,
             notes,
         })
     }
 
+    /// Takes the secrets of compose's up.
+    fn compose_secrets(&self, giving: &mut Giving) -> Result<()> {
+        let request = self.request;
+        for service in &request.secrets {
+            for grant in &request.model.services[service].secrets {
+                let value = match &request.model.secrets[&grant.source] {
+                    Origin::File(path) => {
+                        if self.undefined.contains(&grant.source) {
+                            giving.removes.insert(path.clone());
+                        }
+                        request.files.get(path)
+                    }
+                    Origin::Variable(name) => request.model.variables.get(name),
+                    Origin::Elsewhere => None,
+                };
+                let value = value.ok_or_else(|| {
+                    CommandError::internal(format!("the secret {} has no value", grant.source))
+                })?;
+                let content = Content::Value(Arc::clone(value));
+                let want = giving.want(service, &grant.source, content);
+                giving.grants.push((service.clone(), grant.clone(), want));
+            }
+        }
+        Ok(())
+    }
+
+    /// What services are given under these names, and the variables that they have instead of others.
+    fn given(
+        &self,
+        giving: &Giving,
+        names: &[String],
+    ) -> (Grants, BTreeSet<(String, String, String)>) {
+        let request = self.request;
+        let mut given = Grants::default();
+        let mut added = BTreeSet::new();
+        for (service, name, way) in &giving.ways {
+            let own = given.services.entry(service.clone()).or_default();
+            match way {
+                Way::Text(all) => drop(own.env.insert(name.clone(), filled(all, names))),
+                Way::Visible(all) => drop(own.visible.insert(name.clone(), filled(all, names))),
+                Way::File { want, first_start } => {
+                    let variable = self.file_variable(&(service.clone(), name.clone()));
+                    added.insert((service.clone(), variable, self.file_path(service, name)));
+                    own.first_start |= first_start;
+                    own.asks |= !first_start;
+                    let it = Given {
+                        source: names[*want].clone(),
+                        target: self.file_target(service, name),
+                        ..Given::default()
+                    };
+                    // Two variables may have the path of one file.
+                    if !own.files.contains(&it) {
+                        own.files.push(it);
+                    }
+                }
+            }
+        }
+        for (service, grant, want) in &giving.grants {
+            let own = given.services.entry(service.clone()).or_default();
+            own.files.push(Given {
+                source: names[*want].clone(),
+                target: grant.below().unwrap_or(&grant.source).to_owned(),
+                mode: grant.mode.clone(),
+                uid: grant.uid.clone(),
+                gid: grant.gid.clone(),
+            });
+            own.asks = true;
+        }
+        for (service, own) in &mut given.services {
+            own.asks |= !own.env.is_empty() || !own.visible.is_empty();
+            if self.path(service) != "/run/secrets" && !request.paths.contains_key(service) {
+                own.path = Some(self.path(service).to_owned());
+            }
+            if request.labels {
+                let said = peer::on_change(&request.model.services[service]);
+                own.on_change = said.map(str::to_owned);
+            }
+        }
+        (given, added)
+    }
+
+    /// Says where secrets live, if nobody does and it is known; a sentence for each that is not.
+    fn sources(&self, given: &mut Grants) -> Vec<String> {
+        let request = self.request;
+        let mut notes = Vec::new();
+        if given
+            .services
+            .values()
+            .any(|it| it.on_change.as_deref() == Some("rollout"))
+        {
+            notes.push("DSO's rolling is `on_change: rollout`, which this version does not do yet: new values are delivered, and nothing restarts; write `on_change: restart` until then".to_owned());
+        }
+        for (name, it) in &request.providers {
+            if it.env.keys().any(|it| it.starts_with("LOCKET_")) {
+                notes.push(format!(
+                    "the variables of {name} begin with LOCKET_, so compose hands them over as before (`via: compose`), and `docker inspect` shows them: give the service another name to be rid of that"
+                ));
+            }
+        }
+        let references = given
+            .secrets
+            .values()
+            .filter_map(|it| it.parse::<SecretRef>().ok());
+        let used: BTreeSet<String> = references.map(|it| it.source().to_string()).collect();
+        for name in used
+            .iter()
+            .filter(|it| it.as_str() == "bao" && !request.sources.contains(*it))
+        {
+            let mut all = request.providers.values().map(|it| &it.source);
+            match all.clone().find_map(|it| it.as_ref().ok()) {
+                Some(it) => drop(given.sources.insert(name.clone(), it.clone())),
+                None => {
+                    let known = all.find_map(|it| it.as_ref().err());
+                    notes.push(peer::unknown_source(name, known.map(String::as_str)));
+                }
+            }
+        }
+        notes
+    }
+
+    /// A reference of another tool, as we give it.
+    fn refer(&self, giving: &mut Giving, service: &str, foreign: &Foreign) -> Way {
+        match foreign {
+            Foreign::Dso { path, file } => {
+                let content = Content::Dso(self.dso_name(path));
+                let want = giving.want(service, &self.dso_hint(path), content);
+                if *file {
+                    Way::File {
+                        want,
+                        first_start: false,
+                    }
+                } else {
+                    Way::Text(vec![Fill::Secret(want)])
+                }
+            }
+            Foreign::Text(all) => {
+                let mut fill = |it: &Piece| match it {
+                    Piece::Plain(text) => Fill::Plain(escaped(text)),
+                    Piece::Secret(it) => {
+                        let content = Content::Reference(it.to_string());
+                        Fill::Secret(giving.want(service, &hint(it), content))
+                    }
+                };
+                Way::Text(all.iter().map(&mut fill).collect())
+            }
+        }
+    }
+
     /// How a variable is given.
-    fn way(&self, service: &str, name: &str) -> Way {
+    fn way(&self, giving: &mut Giving, service: &str, name: &str) -> Way {
         let it = &self.request.model.services[service];
+        let variable = (service.to_owned(), name.to_owned());
+        if let Some(foreign) = self.request.refers(&variable) {
+            return self.refer(giving, service, &foreign);
+        }
         let written = it.written.get(name).and_then(Option::as_deref);
         let single = written.and_then(dotenv::single);
-        if self
-            .files
-            .contains_key(&(service.to_owned(), name.to_owned()))
-        {
+        let whole = Content::Value(Arc::clone(&it.environment[name]));
+        if self.files.contains_key(&variable) {
             let variable =
                 single.filter(|(before, _, after)| before.is_empty() && after.is_empty());
-            let variable = variable.map_or(name, |(_, it, _)| it).to_owned();
-            return Way::File { variable };
+            let variable = variable.map_or(name, |(_, it, _)| it);
+            let want = giving.want(service, variable, whole);
+            return Way::File {
+                want,
+                first_start: true,
+            };
         }
-        let whole = || Way::Whole {
-            variable: name.to_owned(),
-        };
         match single {
-            Some(("", variable, "")) => Way::Whole {
-                variable: variable.to_owned(),
-            },
+            Some(("", variable, "")) => {
+                Way::Text(vec![Fill::Secret(giving.want(service, variable, whole))])
+            }
             Some((before, variable, after)) => {
                 let value = text(&it.environment[name]);
                 let inner = value
@@ -184,17 +310,15 @@ impl Work<'_> {
                             && inner.as_bytes() == known.expose()
                             && self.is_part(variable, before, inner, after) =>
                     {
-                        Way::Part {
-                            before: before.to_owned(),
-                            variable: variable.to_owned(),
-                            value: Arc::clone(known),
-                            after: after.to_owned(),
-                        }
+                        let content = Content::Value(Arc::clone(known));
+                        let want = giving.want(service, variable, content);
+                        let plain = |it: &str| Fill::Plain(it.to_owned());
+                        Way::Text(vec![plain(before), Fill::Secret(want), plain(after)])
                     }
-                    _ => whole(),
+                    _ => Way::Text(vec![Fill::Secret(giving.want(service, name, whole))]),
                 }
             }
-            None => whole(),
+            None => Way::Text(vec![Fill::Secret(giving.want(service, name, whole))]),
         }
     }
 
@@ -207,16 +331,33 @@ impl Work<'_> {
 
 /// See [`Work::way`].
 enum Way {
-    Part {
-        before: String,
-        variable: String,
-        value: Value,
-        after: String,
-    },
-    Whole {
-        variable: String,
-    },
+    /// A variable.
+    Text(Vec<Fill>),
+    /// A variable that compose hands over.
+    Visible(Vec<Fill>),
+    /// A file, whose path is in a variable.
     File {
-        variable: String,
+        want: usize,
+        /// It is read at the first start only.
+        first_start: bool,
     },
+}
+
+/// A part of a variable.
+enum Fill {
+    Plain(String),
+    /// The want with this number.
+    Secret(usize),
+}
+
+/// A name, or a text with names in it.
+fn filled(all: &[Fill], names: &[String]) -> String {
+    if let [Fill::Secret(want)] = all {
+        return names[*want].clone();
+    }
+    let one = |it: &Fill| match it {
+        Fill::Plain(text) => text.clone(),
+        Fill::Secret(want) => format!("{{{{ {} }}}}", names[*want]),
+    };
+    all.iter().map(one).collect()
 }
