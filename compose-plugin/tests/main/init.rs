@@ -117,14 +117,24 @@ fn init_adds_and_changes_nothing(rest: usize) {
     for (_, (name, text)) in all.filter(|(n, _)| n % 2 == rest) {
         let dir = tempfile::tempdir().unwrap();
         write(dir.path(), &text);
-        let before = model(dir.path()).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let models = |n: usize| -> Vec<Value> {
+            let one = |_| model(dir.path()).unwrap_or_else(|e| panic!("{name}: {e}"));
+            (0..n).map(one).collect()
+        };
+        // Compose 2.40 reads `!reset` below `extends` now one way and now another: one of ten times, without anybody's doing.
+        let tries = if text.contains("!reset") { 12 } else { 1 };
+        let before = models(tries);
         let locket = env!("CARGO_BIN_EXE_locket");
         run(dir.path(), locket, &["init", "--yes"]).unwrap_or_else(|e| panic!("{name}: {e}"));
-        let after = model(dir.path()).unwrap_or_else(|e| panic!("{name}: {e}"));
-        let mut differences = Vec::new();
-        lost("", &before, &after, &mut differences);
-        assert_eq!(differences, Vec::<String>::new(), "{name}");
-        changed += usize::from(before != after);
+        let after = models(1).remove(0);
+        let differences = before.iter().map(|before| {
+            let mut out = Vec::new();
+            lost("", before, &after, &mut out);
+            out
+        });
+        let least = differences.min_by_key(Vec::len).unwrap();
+        assert_eq!(least, Vec::<String>::new(), "{name}");
+        changed += usize::from(!before.contains(&after));
         let check = ["check", "--strict"];
         run(dir.path(), locket, &check).unwrap_or_else(|e| panic!("{name}: {e}"));
         // A second run has nothing to do.
