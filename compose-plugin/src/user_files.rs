@@ -3,7 +3,8 @@
 //! # Guarantees
 //! - A file is replaced as a whole: written beside, synced, renamed. Its mode stays, and its owner where that is allowed;
 //!   a symbolic link stays one.
-//! - Nothing is written over a file that has changed since it was read.
+//! - Nothing is written over a file that has changed since it was read, that nobody may write, or that has another name: a file
+//!   that takes its place would leave the old text under that one.
 #![expect(
     clippy::disallowed_methods,
     reason = "the module of the plugin that writes the user's own files"
@@ -71,9 +72,6 @@ impl Change {
 /// The user's problem: a file has changed meanwhile, or may not be written.
 pub fn write_all<'a>(changes: impl IntoIterator<Item = &'a Change>) -> Result<()> {
     let changes: Vec<&Change> = changes.into_iter().filter(|c| !c.is_empty()).collect();
-    let failed = |change: &Change, e: io::Error| {
-        CommandError::user(format!("{} cannot be written", change.path.display())).because(e)
-    };
     let mut aside = Vec::new();
     for change in &changes {
         let new = Aside::new(&change.path, change.after.as_bytes(), None);
@@ -87,6 +85,11 @@ pub fn write_all<'a>(changes: impl IntoIterator<Item = &'a Change>) -> Result<()
             )));
         }
     }
+    take_places(&changes, aside)
+}
+
+/// Each new text takes the place of its file; after a failure those that have done so already go back.
+fn take_places(changes: &[&Change], aside: Vec<Aside>) -> Result<()> {
     for (done, (change, aside)) in changes.iter().zip(aside).enumerate() {
         if let Err(e) = aside.take_place() {
             let error = failed(change, e);
@@ -97,6 +100,10 @@ pub fn write_all<'a>(changes: impl IntoIterator<Item = &'a Change>) -> Result<()
         }
     }
     Ok(())
+}
+
+fn failed(change: &Change, e: io::Error) -> CommandError {
+    CommandError::user(format!("{} cannot be written", change.path.display())).because(e)
 }
 
 /// The text of a file; `None` if it is not there.
@@ -125,9 +132,11 @@ impl Aside {
     /// `mode`, `uid` and `gid`: those of the file that is there, unless they are said.
     fn new(path: &Path, bytes: &[u8], said: Option<(u32, u32, u32)>) -> io::Result<Self> {
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        let old = fs::metadata(&path)
-            .ok()
-            .map(|m| (m.mode() & 0o7777, m.uid(), m.gid()));
+        let there = fs::metadata(&path).ok();
+        if said.is_none() {
+            there.as_ref().map_or(Ok(()), may_be_replaced)?;
+        }
+        let old = there.map(|m| (m.mode() & 0o7777, m.uid(), m.gid()));
         let old = said.or(old);
         let aside = path.with_file_name(format!("{}{}", aside_prefix(&path), std::process::id()));
         if let Some(dir) = aside.parent() {
@@ -152,8 +161,25 @@ impl Aside {
     }
 
     fn take_place(self) -> io::Result<()> {
-        fs::rename(&self.aside, &self.path)
+        fs::rename(&self.aside, &self.path)?;
+        // Until its directory is on the disk too, a file that has lost a value may come back without it.
+        match self.path.parent() {
+            Some(dir) => fs::File::open(dir)?.sync_all(),
+            None => Ok(()),
+        }
     }
+}
+
+/// Whether another file may take this one's place. Root may do everything, and asks all the same.
+fn may_be_replaced(it: &fs::Metadata) -> io::Result<()> {
+    let denied = |why: &str| Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
+    if it.mode() & 0o222 == 0 {
+        return denied("it is read-only");
+    }
+    if it.nlink() > 1 {
+        return denied("it has another name (a hard link), which would keep the old text");
+    }
+    Ok(())
 }
 
 /// How a file is called that is being written beside another; the number of the process follows.
@@ -277,14 +303,35 @@ mod tests {
         );
         write_all([&a, &b]).unwrap();
         assert_eq!(fs::read_to_string(path("b")).unwrap(), "new");
-        // Found out in the middle.
-        for done in [&a, &b] {
-            done.undo().unwrap();
-        }
+        fs::remove_file(path("b")).unwrap();
+        // Found out in the middle: the text of the second is gone before it takes its place.
+        let a = Change::of(&path("a"), "newer".to_owned()).unwrap();
+        let aside = |it: &Change| Aside::new(&it.path, it.after.as_bytes(), None).unwrap();
+        let both = vec![aside(&a), aside(&b)];
+        fs::remove_file(&both[1].aside).unwrap();
+        let e = take_places(&[&a, &b], both).unwrap_err();
+        assert!(e.message.contains("/b cannot be written"), "{e:?}");
         assert_eq!(
             (names(), fs::read_to_string(path("a")).unwrap()),
-            (1, "a".into())
+            (1, "new".into())
         );
+    }
+
+    #[test]
+    fn a_file_that_is_read_only_or_has_another_name_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        fs::write(path("f"), "a").unwrap();
+        fs::hard_link(path("f"), path("g")).unwrap();
+        let change = Change::of(&path("f"), "b".to_owned()).unwrap();
+        let e = write_all([&change]).unwrap_err();
+        assert!(e.one_line().contains("another name"), "{}", e.one_line());
+        fs::remove_file(path("g")).unwrap();
+        fs::set_permissions(path("f"), Permissions::from_mode(0o444)).unwrap();
+        let e = write_all([&change]).unwrap_err();
+        assert!(e.one_line().contains("read-only"), "{}", e.one_line());
+        assert_eq!(fs::read_to_string(path("f")).unwrap(), "a");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -221,7 +221,13 @@ pub async fn undo(flags: &ComposeFlags, yes: bool, cx: &Context) -> Result<ExitC
     if !yes && !cx.term.confirm(&question) {
         return Err(CommandError::user("nothing was written"));
     }
+    let newer = record.set_since(store).await?;
     take_back(&record, &project, cx).await?;
+    for name in newer {
+        cx.term.warn(format!(
+            "{name} was set after the import: it stays in the store, and the files have the value from before"
+        ));
+    }
     cx.term.info(format!(
         "{} are as before the import; `docker compose up -d` starts services with that",
         names.join(", ")
@@ -283,7 +289,9 @@ impl Work<'_> {
             .filter(|(name, _)| self.keeps && !stored.contains_key(*name))
             .map(|(name, value)| (format!("{}/{name}", self.project), value))
             .collect();
-        let mut record = Record::new(new.iter().map(|(name, _)| name.clone()).collect());
+        let previous = Record::read(store, self.project).await?;
+        let names = new.iter().map(|(name, _)| name.clone()).collect();
+        let mut record = Record::new(names, previous);
         for change in changes(self.plan) {
             record.add(&change)?;
         }
@@ -336,8 +344,7 @@ impl Work<'_> {
         for path in &self.plan.removes {
             user_files::remove(path)?;
         }
-        record.complete = true;
-        record.write(store, self.project).await?;
+        record.complete(store, self.project).await?;
         let mut written: BTreeSet<PathBuf> =
             changes(self.plan).into_iter().map(|it| it.path).collect();
         written.extend(all.iter().map(|it| it.path.clone()));

@@ -1,5 +1,6 @@
 //! What an import has done, kept as a secret in the store, so that it can be taken back. No backup file exists.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use locket_provider::{ErrorKind, SecretValue};
@@ -23,11 +24,17 @@ const MOST: usize = 1 << 20;
 #[derive(Serialize, Deserialize)]
 pub struct Record {
     version: u32,
-    /// Everything was done.
+    /// See [`Record::complete()`].
     pub complete: bool,
     files: Vec<File>,
     /// Full names that the import has made in the store.
     secrets: Vec<String>,
+    /// Their versions when everything was done.
+    #[serde(default)]
+    versions: BTreeMap<String, u64>,
+    /// The record of the import before, until this one is complete: whoever fails has taken nobody's way back.
+    #[serde(default)]
+    previous: Option<Box<Record>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -64,14 +71,49 @@ fn decode<'de, D: serde::Deserializer<'de>>(from: D) -> Result<SecretValue, D::E
 }
 
 impl Record {
-    /// An empty one, with the full names of secrets that will be made.
-    pub fn new(secrets: Vec<String>) -> Self {
+    /// An empty one, with the full names of secrets that will be made, and the record of the last import, if there was one.
+    pub fn new(secrets: Vec<String>, previous: Option<Self>) -> Self {
         Self {
             version: VERSION,
             complete: false,
             files: Vec::new(),
             secrets,
+            versions: BTreeMap::new(),
+            previous: previous.map(Box::new),
         }
+    }
+
+    /// Everything was done.
+    ///
+    /// # Errors
+    /// The store cannot be read or written.
+    pub async fn complete(&mut self, store: &LocalClient, project: &str) -> Result<()> {
+        for name in &self.secrets {
+            let history = store.history(name).await.map_err(store_error)?;
+            if let Some(it) = history.first() {
+                self.versions.insert(name.clone(), it.version);
+            }
+        }
+        (self.complete, self.previous) = (true, None);
+        self.write(store, project).await
+    }
+
+    /// Full names of secrets that somebody has set after the import was complete: their values are nowhere else.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn set_since(&self, store: &LocalClient) -> Result<Vec<String>> {
+        let mut out = Vec::new();
+        for (name, version) in &self.versions {
+            let history = match store.history(name).await {
+                Err(e) if e.kind == ErrorKind::NotFound => continue,
+                it => it.map_err(store_error)?,
+            };
+            if history.first().is_some_and(|it| it.version > *version) {
+                out.push(name.clone());
+            }
+        }
+        Ok(out)
     }
 
     /// The one of a project; nothing where no import was.
@@ -170,7 +212,8 @@ impl Record {
         Ok(out)
     }
 
-    /// Makes everything what it was, and forgets the secrets and the record. Doing it again is no mistake.
+    /// Makes everything what it was, and forgets the secrets and the record; secrets that were set since stay. Doing it again is no
+    /// mistake.
     ///
     /// # Errors
     /// A file may not be written, or the store cannot be. A file that somebody else has changed is left as it is; then the
@@ -197,12 +240,15 @@ impl Record {
                 path.display()
             )));
         }
-        for name in self
-            .secrets
-            .iter()
-            .map(String::as_str)
-            .chain([full_name(project).as_str()])
-        {
+        let newer = self.set_since(store).await?;
+        let own = full_name(project);
+        let mut gone: Vec<&str> = self.secrets.iter().map(String::as_str).collect();
+        gone.retain(|name| !newer.iter().any(|it| it == name));
+        match &self.previous {
+            Some(it) => it.write(store, project).await?,
+            None => gone.push(&own),
+        }
+        for name in gone {
             match store.remove(name).await {
                 Err(e) if e.kind != ErrorKind::NotFound => return Err(store_error(e)),
                 _ => {}
@@ -249,7 +295,7 @@ mod tests {
         std::fs::write(path("a"), "canary").unwrap();
         std::fs::write(path("key"), b"canary\0\xff").unwrap();
         let change = |name: &str, after: &str| Change::of(&path(name), after.to_owned()).unwrap();
-        let mut record = Record::new(vec!["shop/a".to_owned()]);
+        let mut record = Record::new(vec!["shop/a".to_owned()], None);
         record.add(&change("a", "one")).unwrap();
         record.add(&change("new", "made")).unwrap();
         record.add_removal(&path("key")).unwrap();
