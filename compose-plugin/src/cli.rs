@@ -9,7 +9,7 @@ use crate::cmd::{
     apply, check, controller, doctor, events, explain, generate, init, lsp, pause, plan, refresh,
     run_args, schema, secret, status, trust, up, wait,
 };
-use crate::context::{Context, Surroundings};
+use crate::context::{Context, Surroundings, VERSION};
 use crate::endpoint::GlobalFlags;
 use crate::error::{CommandError, Kind, Result};
 
@@ -72,6 +72,8 @@ enum Command {
     Lsp(lsp::LspArgs),
     /// Print the JSON Schema of x-locket, of compose files or of locket.yaml
     Schema(schema::SchemaArgs),
+    /// Print the version
+    Version,
 }
 
 /// Runs the command line. `plugin`: the docker CLI has started us, and its own flags and our name come first.
@@ -164,6 +166,10 @@ async fn run(command: Command, cx: &Context) -> Result<ExitCode> {
         Command::Doctor(args) => doctor::run(args, cx).await,
         Command::Lsp(args) => lsp::run(args, cx).await,
         Command::Schema(args) => schema::run(args, cx).await,
+        Command::Version => {
+            cx.term.out(format!("locket {VERSION}"));
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 

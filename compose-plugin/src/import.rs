@@ -5,6 +5,7 @@
 //!
 //! Invariant: a value is in the user's files, in the store, or in memory that is wiped. It is in no message and no other file.
 
+mod aside;
 mod dotenv;
 mod edit;
 pub mod find;

@@ -306,10 +306,10 @@ fn project(root: &Cursor<'_>, input: &ModelInput<'_>) -> ProjectSpec {
             spec.services.insert(name.into(), asked);
         }
     }
-    for (name, it) in asides
-        .iter()
-        .filter(|(name, _)| !spec.model.contains_key(**name))
-    {
+    // One whose profile is off is in the files, and not in the model.
+    let is_written = |name: &str| written.iter().any(|all| all.contains_key(name));
+    let unknown = |name: &str| !spec.model.contains_key(name) && !is_written(name);
+    for (name, it) in asides.iter().filter(|(name, _)| unknown(name)) {
         let help = suggest(name, spec.model.keys().map(ServiceName::as_str));
         it.say(
             it.problem(

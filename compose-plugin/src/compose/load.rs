@@ -183,7 +183,13 @@ pub async fn examine(
         Answer::Model(output) => of_model(output.text()?, sources, request),
         Answer::Refused(reason) => {
             let mut loaded = of_texts(sources, request, env).loaded;
-            if !loaded.diagnostics.iter().any(Diagnostic::is_error) {
+            // A name that locket does not know is nothing to compose.
+            let explains = [Code::Syntax, Code::UnquotedTemplate, Code::WrongType];
+            if !loaded
+                .diagnostics
+                .iter()
+                .any(|it| explains.contains(&it.code))
+            {
                 let place = Origin {
                     file: request.files.name(&request.files.paths[0]),
                     ..Origin::default()

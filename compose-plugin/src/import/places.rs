@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use locket_crds::yaml::{self, Entry, Node, Value as Yaml};
 
+use super::aside::Aside;
 use super::dotenv::{self, references};
 use super::model::{Model, scalar};
 use crate::compose::Files;
@@ -50,6 +51,8 @@ pub struct Texts {
     roots: BTreeSet<usize>,
     /// Env files, each once.
     pub env: Vec<EnvText>,
+    /// What is only looked at.
+    pub aside: Vec<Aside>,
 }
 
 /// A place where a variable of a service, or a secret of compose's, is written.
@@ -75,6 +78,7 @@ impl Texts {
             compose: Vec::new(),
             roots: BTreeSet::new(),
             env: Vec::new(),
+            aside: Vec::new(),
         };
         for path in &files.paths {
             out.add(files, path, true)?;
@@ -91,6 +95,7 @@ impl Texts {
                 for name in included(&root) {
                     out.add(files, &clean(&dir.join(name)), true)?;
                 }
+                out.aside.extend(Aside::of_includes(files, &root, dir));
             }
             for (_, service) in services(&root) {
                 if let Some(name) = extended(service).and_then(|(file, _)| file) {
@@ -99,6 +104,10 @@ impl Texts {
             }
             next += 1;
         }
+        let others = Aside::in_folder(files);
+        let known = |it: &Aside| out.compose.iter().any(|text| text.name == it.name);
+        let others: Vec<Aside> = others.into_iter().filter(|it| !known(it)).collect();
+        out.aside.extend(others);
         Ok(out)
     }
 
@@ -358,14 +367,23 @@ impl Texts {
     pub fn still(&self, value: &str) -> Option<String> {
         let env = self.env.iter().map(|it| &it.text);
         let all = self.compose.iter().chain(env);
-        let mut found = all.filter_map(|it| {
-            Some(format!(
-                "{}:{}",
-                it.name,
-                line(&it.now, it.now.find(value)?)
-            ))
-        });
-        found.next()
+        let own = all.map(|it| (&it.name, &it.now));
+        let others = self.aside.iter().map(|it| (&it.name, &it.text));
+        own.chain(others).find_map(|(name, text)| {
+            let at = text.find(value)?;
+            Some(format!("{name}:{}", line(text, at)))
+        })
+    }
+
+    /// The variables that compose could take from the project's file and cannot any more.
+    pub fn gone(&self) -> BTreeSet<String> {
+        let names = |text: &str, raw| -> BTreeSet<String> {
+            let all = dotenv::settings(text, raw).unwrap_or_default();
+            all.into_iter().map(|it| it.name).collect()
+        };
+        let env = self.env.iter().filter(|it| it.interpolates);
+        env.flat_map(|it| &names(&it.text.before, it.raw) - &names(&it.text.now, it.raw))
+            .collect()
     }
 
     /// How a place is shown.

@@ -176,6 +176,9 @@ impl<'a> Work<'a> {
 
     fn run(&mut self) -> Result<Round> {
         let trees = self.texts.trees()?;
+        if let Some(round) = self.several(&trees) {
+            return Ok(round);
+        }
         if let Some(round) = self.shared_secrets(&trees) {
             return Ok(round);
         }
@@ -232,6 +235,24 @@ impl<'a> Work<'a> {
             return Ok(round);
         }
         Ok(self.interpolated()?.unwrap_or(Round::Done))
+    }
+
+    /// Variables with more than one value, of which only the last is in force: whoever leaves the other file out means the first.
+    fn several(&self, trees: &[Node]) -> Option<Round> {
+        let why = |(service, name): &Variable| {
+            let mut values = BTreeMap::new();
+            for place in self.texts.variable(trees, service, name) {
+                if let Some(written) = &place.written {
+                    values.insert(written.clone(), self.texts.shown(&place));
+                }
+            }
+            let places: BTreeSet<String> = values.into_values().collect();
+            let list = places.iter().cloned().collect::<Vec<_>>().join(" and ");
+            (places.len() > 1).then(|| format!("{list} give it different values"))
+        };
+        let all = self.request.variables.iter();
+        let found: Vec<_> = all.filter_map(|it| Some((it.clone(), why(it)?))).collect();
+        (!found.is_empty()).then_some(Round::Stays(found))
     }
 
     /// What of these is not among what is moved.

@@ -112,7 +112,7 @@ impl Variable<'_> {
         let it = Diagnostic::new(Code::PlainSecret, self.place.clone(), message);
         Some(
             it.help(format!(
-                "put it into a store and move the variable to `x-locket.env`; if it is no secret, say so: `# locket: allow {}`",
+                "`docker locket init --import` moves it into the store; if it is no secret, say so: `# locket: allow {}`",
                 Code::PlainSecret.number()
             ))
             .mask(),

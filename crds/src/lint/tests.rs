@@ -28,7 +28,7 @@ fn values_and_references_in_environment() {
         2 |   SHARED_TOKEN: *******
           |                 ^^^^^^^
           |
-          = help: put it into a store and move the variable to `x-locket.env`; if it is no secret, say so: `# locket: allow L045`
+          = help: `docker locket init --import` moves it into the store; if it is no secret, say so: `# locket: allow L045`
 
         warning[L045 plain-secret]: the value of `DB_PASSWORD` in service a looks like a secret, by its name, and whoever can read this file has it
           --> compose.yaml:10:20
@@ -36,7 +36,7 @@ fn values_and_references_in_environment() {
         10 |       DB_PASSWORD: *******
            |                    ^^^^^^^
            |
-           = help: put it into a store and move the variable to `x-locket.env`; if it is no secret, say so: `# locket: allow L045`
+           = help: `docker locket init --import` moves it into the store; if it is no secret, say so: `# locket: allow L045`
 
         warning[L045 plain-secret]: the value of `PIN_PASS` in service a looks like a secret, by its name, and whoever can read this file has it
           --> compose.yaml:11:17
@@ -44,7 +44,7 @@ fn values_and_references_in_environment() {
         11 |       PIN_PASS: ****
            |                 ^^^^
            |
-           = help: put it into a store and move the variable to `x-locket.env`; if it is no secret, say so: `# locket: allow L045`
+           = help: `docker locket init --import` moves it into the store; if it is no secret, say so: `# locket: allow L045`
 
         warning[L045 plain-secret]: the value of `PEM` in service a looks like a private key, and whoever can read this file has it
           --> compose.yaml:13:9
@@ -52,7 +52,7 @@ fn values_and_references_in_environment() {
         13 |         ***************************
            |         ^^^^^^^^^^^^^^^^^^^^^^^^^^^
            |
-           = help: put it into a store and move the variable to `x-locket.env`; if it is no secret, say so: `# locket: allow L045`
+           = help: `docker locket init --import` moves it into the store; if it is no secret, say so: `# locket: allow L045`
 
         warning[L045 plain-secret]: the value of `URL` in service a looks like a URL with a password, and whoever can read this file has it
           --> compose.yaml:15:12
@@ -60,7 +60,7 @@ fn values_and_references_in_environment() {
         15 |       URL: *****************************
            |            ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
            |
-           = help: put it into a store and move the variable to `x-locket.env`; if it is no secret, say so: `# locket: allow L045`
+           = help: `docker locket init --import` moves it into the store; if it is no secret, say so: `# locket: allow L045`
 
         warning[L046 plain-reference]: `A` of service a would start as the text that stands here, which is a reference
           --> compose.yaml:17:10
@@ -100,7 +100,7 @@ fn values_and_references_in_environment() {
         25 |     environment: [SHARED=x, "API_KEY=*******", PATH_TOKEN, TOKEN=, 'GH=dsofile://x']
            |                                      ^^^^^^^
            |
-           = help: put it into a store and move the variable to `x-locket.env`; if it is no secret, say so: `# locket: allow L045`
+           = help: `docker locket init --import` moves it into the store; if it is no secret, say so: `# locket: allow L045`
 
         warning[L046 plain-reference]: `GH` of service b would start as the text that stands here, which is a reference
           --> compose.yaml:25:72

@@ -204,7 +204,17 @@ impl Fire {
         }
         println!("killed at {} points: {struck:#?}", struck.len());
         self.controller.take().unwrap().stop();
+        self.forget_added();
         self.project.finish();
+    }
+
+    /// The volumes of services that are in the compose file no more: compose leaves them, as it does with all such.
+    fn forget_added(&self) {
+        self.project.compose(&["down", "-v", "--timeout", "2"]).ok();
+        for n in 1..=self.added {
+            let volume = format!("{}_locket-more{n}", self.project.name());
+            self.project.docker(&["volume", "rm", "-f", &volume]).ok();
+        }
     }
 }
 

@@ -441,3 +441,27 @@ x-locket:
         .ok();
     p.finish();
 }
+
+#[test]
+fn a_service_whose_profile_is_off_keeps_nobody_from_starting() {
+    let mut p = Project::new(
+        "import-profile",
+        "services:\n  app: { image: locket-test/busybox, pull_policy: never, command: [sleep, \"86400\"], environment: { APP_PASSWORD: PLACE_A } }\n  debug: { image: locket-test/busybox, pull_policy: never, command: [sleep, \"86400\"], profiles: [debug], environment: { DEBUG_PASSWORD: PLACE_B } }\n",
+    );
+    for (place, name) in [("PLACE_A", "app"), ("PLACE_B", "debug")] {
+        let value = p.canary(name);
+        p.edit("compose.yaml", place, &value);
+    }
+    p.locket(&["init", "--import", "--yes"]).ok();
+    p.compose(&["up", "-d"]).ok();
+    assert!(p.container("app").running());
+    assert!(p.containers("debug").is_empty());
+    p.compose(&["--profile", "debug", "up", "-d"]).ok();
+    assert!(p.container("debug").running());
+    p.compose(&["--profile", "debug", "down", "-v", "--timeout", "1"])
+        .ok();
+    let all = ["app-password", "debug-password", "locket-import-undo"];
+    p.locket(&[&["secret", "rm", "--yes"], &all[..]].concat())
+        .ok();
+    p.finish();
+}

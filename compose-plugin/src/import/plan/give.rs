@@ -101,6 +101,15 @@ impl Work<'_> {
                 notes.push(format!("the value of {name} still stands at {place}"));
             }
         }
+        let gone = texts.gone();
+        for it in &texts.aside {
+            for variable in it.needs(&gone) {
+                notes.push(format!(
+                    "{} uses {variable}, which compose does not find in the files with variables any more",
+                    it.name
+                ));
+            }
+        }
         notes.extend(left.iter().map(|path| {
             format!(
                 "{} still holds a value, and is not only this project's: remove it yourself",
@@ -313,7 +322,12 @@ impl Work<'_> {
                         let content = Content::Value(Arc::clone(known));
                         let want = giving.want(service, variable, content);
                         let plain = |it: &str| Fill::Plain(it.to_owned());
-                        Way::Text(vec![plain(before), Fill::Secret(want), plain(after)])
+                        // The next value may have characters that mean something in a URL; this one must stay what it is.
+                        let secret = match before.contains("://") && is_unreserved(inner) {
+                            true => Fill::Encoded(want),
+                            false => Fill::Secret(want),
+                        };
+                        Way::Text(vec![plain(before), secret, plain(after)])
                     }
                     _ => Way::Text(vec![Fill::Secret(giving.want(service, name, whole))]),
                 }
@@ -348,6 +362,14 @@ enum Fill {
     Plain(String),
     /// The want with this number.
     Secret(usize),
+    /// The same in a URL.
+    Encoded(usize),
+}
+
+/// Whether a text is the same in a URL. See <https://www.rfc-editor.org/rfc/rfc3986#section-2.3>.
+fn is_unreserved(text: &str) -> bool {
+    text.bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
 }
 
 /// A name, or a text with names in it.
@@ -358,6 +380,7 @@ fn filled(all: &[Fill], names: &[String]) -> String {
     let one = |it: &Fill| match it {
         Fill::Plain(text) => text.clone(),
         Fill::Secret(want) => format!("{{{{ {} }}}}", names[*want]),
+        Fill::Encoded(want) => format!("{{{{ {} | urlencode }}}}", names[*want]),
     };
     all.iter().map(one).collect()
 }

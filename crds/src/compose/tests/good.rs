@@ -496,3 +496,16 @@ proptest! {
         let _ = check_sources(&[Text::new("compose.yaml", text)]);
     }
 }
+
+#[test]
+fn a_service_whose_profile_is_off_is_known() {
+    let text = "name: p\nx-locket: { services: { debug: [local:a], api: [local:a] } }\nservices: { api: {}, debug: { profiles: [debug] } }\n";
+    let model = "name: p\nx-locket: { services: { debug: [local:a], api: [local:a] } }\nservices: { api: {} }\n";
+    let (spec, problems) = compile_model(model, &[("compose.yaml", text)]);
+    assert_eq!(problems, "");
+    let spec = spec.unwrap();
+    let all: Vec<&str> = spec.services.keys().map(ServiceName::as_str).collect();
+    assert_eq!(all, ["api"]);
+    let (_, problems) = compile_model(model, &[("compose.yaml", model)]);
+    assert!(problems.contains("no service debug"), "{problems}");
+}

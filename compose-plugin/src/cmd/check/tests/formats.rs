@@ -24,7 +24,7 @@ fn found() -> Found {
 #[test]
 fn annotations_are_one_line_each_and_escaped() {
     expect![[r#"
-        ::warning file=compose.yaml,line=6,col=27,endColumn=33,title=L045 plain-secret::the value of `TOKEN` in service a,b: 50%25 looks like a secret, by its name, and whoever can read this file has it%0Ahelp: put it into a store and move the variable to `x-locket.env`; if it is no secret, say so: `# locket: allow L045`
+        ::warning file=compose.yaml,line=6,col=27,endColumn=33,title=L045 plain-secret::the value of `TOKEN` in service a,b: 50%25 looks like a secret, by its name, and whoever can read this file has it%0Ahelp: `docker locket init --import` moves it into the store; if it is no secret, say so: `# locket: allow L045`
         ::error file=compose.yaml,line=7,col=16,endColumn=26,title=L020 unknown-name::the catalogue has no secret `db_pasword`%0Ahelp: did you mean `db_password`?
     "#]].assert_eq(&render_github(&found().problems));
 }
@@ -48,7 +48,7 @@ fn json_says_everything() {
               "column": 27,
               "width": 6,
               "snippet": "    environment: { TOKEN: ******, OTHER: x } # ü",
-              "help": "put it into a store and move the variable to `x-locket.env`; if it is no secret, say so: `# locket: allow L045`"
+              "help": "`docker locket init --import` moves it into the store; if it is no secret, say so: `# locket: allow L045`"
             },
             {
               "code": "L020",
@@ -99,7 +99,7 @@ fn sarif_has_rules_and_places() {
               }
             ],
             "message": {
-              "text": "the value of `TOKEN` in service a,b: 50% looks like a secret, by its name, and whoever can read this file has it; put it into a store and move the variable to `x-locket.env`; if it is no secret, say so: `# locket: allow L045`"
+              "text": "the value of `TOKEN` in service a,b: 50% looks like a secret, by its name, and whoever can read this file has it; `docker locket init --import` moves it into the store; if it is no secret, say so: `# locket: allow L045`"
             },
             "ruleId": "L045",
             "ruleIndex": 33

@@ -3,7 +3,7 @@
 use super::*;
 
 /// A service that is added; the line that ends with `<<` has the mistake.
-const SERVICES: [(Code, &str); 47] = [
+const SERVICES: [(Code, &str); 48] = [
     (Code::Syntax, "image: x\nimage: y <<"),
     (
         Code::UnquotedTemplate,
@@ -116,6 +116,10 @@ const SERVICES: [(Code, &str); 47] = [
     (
         Code::Visible,
         "x-locket:\n  env:\n    A: { secret: local:a, via: compose } <<",
+    ),
+    (
+        Code::VisibleHash,
+        "x-locket:\n  env:\n    A: { value: \"{{ local:a | bcrypt }}\", via: compose } # locket: allow L042 <<",
     ),
     (Code::Misspelt, "x-lockett: [local:a] <<"),
     (Code::PlainSecret, "environment:\n  DB_PASSWORD: c4n4ry <<"),
@@ -289,4 +293,31 @@ fn a_line_that_is_changed_is_found() {
         }
     }
     assert!(counts.iter().all(|n| *n >= 1), "{counts:?}");
+}
+
+/// What only `generate` can mend: each project as it is before its first run.
+#[test]
+fn a_generated_file_without_its_content_is_told_for_every_service() {
+    let mut told = 0;
+    for (name, files) in corpus::all() {
+        let dir = complete(&files);
+        let place = dir.path().join(generated(&files));
+        let full = std::fs::read_to_string(&place).unwrap();
+        std::fs::write(&place, format!("{GENERATED}\nservices: {{}}\n")).unwrap();
+        let found = examined(dir.path());
+        std::fs::write(&place, &full).unwrap();
+        let services = found.loaded.spec.as_ref().map_or(0, |it| it.services.len());
+        if services == 0 || full.trim_end().ends_with("services: {}") {
+            continue;
+        }
+        let lacks = found.problems.iter().filter(|it| LACKS.contains(&it.code));
+        assert!(lacks.clone().count() > 0, "{name}: {}", text(&found));
+        assert!(
+            found.problems.iter().all(|it| LACKS.contains(&it.code)),
+            "{name}: {}",
+            text(&found)
+        );
+        told += 1;
+    }
+    assert!(told >= 20, "{told}");
 }
