@@ -22,9 +22,9 @@ pub(crate) use source::{KINDS, credential, only, path, source};
 pub(crate) use tests::keys;
 pub(crate) use values::{SIGNALS, Scope, defaults, on_change, source_name, template};
 
-pub use interpolate::Variables;
+pub use interpolate::{Variables, variables_of};
+pub(crate) use written::files;
 pub use written::{check_sources, referenced_files};
-pub(crate) use written::{files, pairs};
 
 use crate::config::is_redefined;
 use crate::diag::{Code, Diagnostic, Place};

@@ -15,7 +15,6 @@ use crate::read::{Reading, Written, under};
 use crate::spec::{Origin, ProjectSpec};
 use crate::text::Text;
 use crate::yaml::{Node, Value};
-use environment::Variable;
 
 pub use allow::allowed;
 
@@ -23,11 +22,7 @@ pub use allow::allowed;
 pub fn shown(sources: &[Text]) -> SourceMap {
     let (files, _) = files(sources);
     let reading = Reading::plain(&files);
-    let written = reading.written();
-    let mut masks: Vec<Place> = environment::all(&written)
-        .into_iter()
-        .chain(environment::others(&written))
-        .filter(|it| it.is_hidden())
+    let mut masks: Vec<Place> = environment::hidden(&reading.written())
         .map(|it| it.place)
         .collect();
     // What cannot be read has no variables.
@@ -47,12 +42,8 @@ pub fn shown(sources: &[Text]) -> SourceMap {
 pub fn hidden_values(sources: &[Text]) -> Vec<String> {
     let (files, _) = files(sources);
     let reading = Reading::plain(&files);
-    let written = reading.written();
-    let all = environment::all(&written)
-        .into_iter()
-        .chain(environment::others(&written));
-    all.filter(Variable::is_hidden)
-        .map(|it| it.value.to_owned())
+    environment::hidden(&reading.written())
+        .map(|it| it.literal().to_owned())
         .collect()
 }
 

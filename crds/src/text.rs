@@ -1,8 +1,7 @@
 //! A file that a user wrote, read once for all who look at it.
 
-use crate::compose::pairs;
 use crate::diag::SourceMap;
-use crate::yaml::{self, Node, YamlError};
+use crate::yaml::{self, Entry, Node, Value, YamlError};
 
 /// A file's name, its text, and the trees in it.
 #[derive(Debug, Clone)]
@@ -63,4 +62,57 @@ impl<'a> FromIterator<&'a Text> for SourceMap {
         let both = |it: &Text| (it.name.clone(), it.text.clone());
         all.into_iter().map(both).collect()
     }
+}
+
+/// Makes mappings of the lists `NAME=value` that services may write for labels and variables.
+fn pairs(document: &mut Node, text: &str) {
+    let services = document.get_mut("services").map(|it| &mut it.value);
+    let Some(Value::Map(services)) = services else {
+        return;
+    };
+    for service in services {
+        for key in ["environment", "labels"] {
+            let Some(node) = service.node.get_mut(key) else {
+                continue;
+            };
+            if let Value::List(all) = &node.value {
+                node.value = Value::Map(all.iter().filter_map(|it| pair(it, text)).collect());
+            }
+        }
+    }
+}
+
+/// `NAME=value` as an entry; where escapes or folding hide the value, both have the place of the whole.
+fn pair(item: &Node, text: &str) -> Option<Entry> {
+    let (key, value) = match item.as_str()?.split_once('=') {
+        Some((key, value)) => (key, Value::Str(value.to_owned())),
+        None => (item.as_str()?, Value::Null),
+    };
+    let whole = item.defined.clone();
+    let raw = text.get(whole.clone()).unwrap_or_default();
+    let start = usize::from(raw.starts_with(['"', '\'']));
+    let own = item.as_str().unwrap_or_default();
+    let (at, defined) = match raw.get(start..).is_some_and(|rest| rest.starts_with(own)) {
+        true => {
+            let (from, end) = (whole.start + start, whole.start + start + own.len());
+            let middle = from + key.len();
+            (from..middle, (middle + 1).min(end)..end)
+        }
+        false => (whole.clone(), whole.clone()),
+    };
+    let used = match item.used == item.defined {
+        true => defined.clone(),
+        false => item.used.clone(),
+    };
+    let node = Node {
+        value,
+        defined,
+        used,
+        tag: item.tag,
+    };
+    Some(Entry {
+        key: Some(key.to_owned()),
+        at,
+        node,
+    })
 }

@@ -158,14 +158,15 @@ fn of_files(it: FromFiles) -> Found {
 
 /// Everything that can be said of a project, without what its files allow.
 fn judged(loaded: Loaded, open: Vec<String>) -> Found {
-    let mut all = loaded.diagnostics.clone();
-    all.extend(lint(&loaded.texts, loaded.spec.as_ref()));
+    let mut more = lint(&loaded.texts, loaded.spec.as_ref());
     if let Some(spec) = &loaded.spec {
         let left_out = loaded.files.left_out().map(|path| loaded.files.name(&path));
         let missing = sufficient(spec, &loaded.extras);
-        all.extend(problems(&missing, spec, left_out.as_deref()));
+        more.extend(problems(&missing, spec, left_out.as_deref()));
     }
-    measure(&mut all, &loaded.texts);
+    measure(&mut more, &loaded.texts);
+    let mut all = loaded.diagnostics.clone();
+    all.extend(more);
     all.sort_by(|a, b| (&a.place.origin, a.code).cmp(&(&b.place.origin, b.code)));
     Found {
         problems: allowed(all, &loaded.texts),

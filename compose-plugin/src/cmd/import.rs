@@ -344,7 +344,7 @@ impl Work<'_> {
         for path in &self.plan.removes {
             user_files::remove(path)?;
         }
-        record.complete(store, self.project).await?;
+        record.finish(store, self.project).await?;
         let mut written: BTreeSet<PathBuf> =
             changes(self.plan).into_iter().map(|it| it.path).collect();
         written.extend(all.iter().map(|it| it.path.clone()));

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use locket_crds::compose::variables_of;
 use locket_crds::lint::hidden_values;
 use locket_crds::text::Text;
 use locket_crds::yaml::Value;
 
-use super::{Profiles, Request};
+use super::{Profiles, Request, files};
 use crate::docker::{Docker, Output};
 use crate::error::Result;
 
@@ -51,21 +52,9 @@ fn values(
     sources: &[Text],
 ) -> BTreeSet<String> {
     let mut out: BTreeSet<String> = hidden_values(sources).into_iter().collect();
-    for text in sources.iter().map(Text::text) {
-        for after in text.split('$').skip(1) {
-            let after = after.strip_prefix('{').unwrap_or(after);
-            let end = after.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
-            out.extend(env.get(&after[..end.unwrap_or(after.len())]).cloned());
-        }
-    }
-    let files = &request.files.env_files;
-    for text in files
-        .iter()
-        .filter_map(|it| std::fs::read_to_string(it).ok())
-    {
-        let said = text.lines().filter_map(|line| line.split_once('='));
-        out.extend(said.map(|(_, value)| value.trim().trim_matches(['"', '\'']).to_owned()));
-    }
+    let named = sources.iter().flat_map(|it| variables_of(it.text()));
+    out.extend(named.filter_map(|name| env.get(&name).cloned()));
+    out.extend(files::said(request.files).map(|(_, value)| value));
     out
 }
 

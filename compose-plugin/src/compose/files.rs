@@ -261,7 +261,7 @@ fn is_disabled(env: &BTreeMap<String, String>) -> bool {
 
 /// `COMPOSE_FILE`, from the environment or else from the files with variables.
 fn variable(env: &BTreeMap<String, String>, files: &[PathBuf]) -> Option<(Vec<String>, How)> {
-    let written = read(files);
+    let written: BTreeMap<String, String> = read(files).collect();
     let look = |name: &str| {
         env.get(name)
             .or_else(|| written.get(name))
@@ -279,14 +279,19 @@ fn variable(env: &BTreeMap<String, String>, files: &[PathBuf]) -> Option<(Vec<St
 
 /// All variables that files set for a project, for interpolation.
 pub fn variables(files: &Files) -> BTreeMap<String, String> {
+    said(files).collect()
+}
+
+/// The same, each as often as it is set.
+pub fn said(files: &Files) -> impl Iterator<Item = (String, String)> {
     read(&files.env_files)
 }
 
-fn read(files: &[PathBuf]) -> BTreeMap<String, String> {
+fn read(files: &[PathBuf]) -> impl Iterator<Item = (String, String)> {
     let texts = files
         .iter()
         .filter_map(|path| std::fs::read_to_string(path).ok());
-    texts.flat_map(|text| settings(&text)).collect()
+    texts.flat_map(|text| settings(&text))
 }
 
 /// `NAME=value` lines; a value may stand in quotes.

@@ -4,9 +4,9 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use locket_crds::compose::variables_of;
 use locket_crds::yaml::{Node, Value as Yaml};
 
-use super::dotenv::references;
 use crate::compose::files::clean;
 use crate::compose::{Files, GENERATED};
 use crate::user_files;
@@ -18,8 +18,14 @@ pub struct Aside {
     pub name: String,
     /// What it says.
     pub text: String,
-    /// It is a compose file.
-    is_compose: bool,
+    kind: Kind,
+}
+
+/// What kind of file it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Env,
+    Compose,
 }
 
 impl Aside {
@@ -37,7 +43,7 @@ impl Aside {
             _ => Vec::new(),
         };
         let paths = all.iter().flat_map(named);
-        let read = |path: String| Self::read(files, &clean(&dir.join(path)), false);
+        let read = |path: String| Self::read(files, &clean(&dir.join(path)), Kind::Env);
         paths.filter_map(read).collect()
     }
 
@@ -52,25 +58,25 @@ impl Aside {
             yaml && name.contains("compose") && !files.paths.iter().any(|it| it == path)
         };
         let all = paths.iter().filter(|path| other(path));
-        all.filter_map(|path| Self::read(files, path, true))
+        all.filter_map(|path| Self::read(files, path, Kind::Compose))
             .filter(|it| !it.text.starts_with(GENERATED))
             .collect()
     }
 
-    fn read(files: &Files, path: &Path, is_compose: bool) -> Option<Self> {
+    fn read(files: &Files, path: &Path, kind: Kind) -> Option<Self> {
         Some(Self {
             name: files.name(path),
             text: user_files::read(path).ok()??,
-            is_compose,
+            kind,
         })
     }
 
     /// Which of these variables compose would put into it.
     pub fn needs<'a>(&self, variables: &'a BTreeSet<String>) -> Vec<&'a str> {
-        if !self.is_compose {
+        if self.kind != Kind::Compose {
             return Vec::new();
         }
-        let used = references(&self.text);
+        let used = variables_of(&self.text);
         let needed = variables.iter().filter(|it| used.contains(*it));
         needed.map(String::as_str).collect()
     }

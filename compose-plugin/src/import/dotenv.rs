@@ -2,7 +2,6 @@
 //!
 //! The grammar is that of compose: <https://docs.docker.com/compose/how-tos/environment-variables/variable-interpolation/#env-file-syntax>.
 
-use std::collections::BTreeSet;
 use std::ops::Range;
 
 /// One variable of the file.
@@ -128,26 +127,6 @@ fn line_end(text: &str, at: usize) -> usize {
     text[at..].find('\n').map_or(text.len(), |n| at + n + 1)
 }
 
-/// The variables that a text of compose's refers to, as `$NAME` or `${NAME…}`; `$$` is a dollar.
-pub fn references(text: &str) -> BTreeSet<String> {
-    let mut out = BTreeSet::new();
-    let mut rest = text;
-    while let Some(at) = rest.find('$') {
-        rest = &rest[at + 1..];
-        if let Some(after) = rest.strip_prefix('$') {
-            rest = after;
-            continue;
-        }
-        let inside = rest.strip_prefix('{').unwrap_or(rest);
-        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        let name: String = inside.chars().take_while(|c| is_name(*c)).collect();
-        if name.starts_with(|c: char| !c.is_ascii_digit()) {
-            out.insert(name);
-        }
-    }
-    out
-}
-
 /// A text with one variable in it: what stands in front of it, its name, and what stands behind it.
 ///
 /// Nothing where there is none, more than one, one with a default or the like, or a doubled dollar.
@@ -223,10 +202,6 @@ mod tests {
 
     #[test]
     fn variables_are_seen_in_texts() {
-        let all: Vec<String> = references("$A ${B:-$C} $$D ${E?x} $1 ${F")
-            .into_iter()
-            .collect();
-        assert_eq!(all, ["A", "B", "C", "E", "F"]);
         for (text, expected) in [
             ("${A}", Some(("", "A", ""))),
             ("$A", Some(("", "A", ""))),

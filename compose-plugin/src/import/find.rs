@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use locket_crds::compose::variables_of;
 use locket_crds::likeness::likeness;
 use locket_crds::yaml::Node;
 
@@ -162,7 +163,7 @@ fn refers(it: &Service, name: &str, value: &Value) -> Option<Result<Tool, String
     };
     let written = it.written.get(name).and_then(Option::as_deref);
     // What compose puts into the text may be a value, and changes without anybody looking here.
-    let fixed = written.is_some_and(|it| dotenv::references(it).is_empty());
+    let fixed = written.is_some_and(|it| variables_of(it).is_empty());
     Some(match found.unreadable() {
         Some(kind) => Err(format!(
             "it is a reference of {}, and this version cannot read from {kind} yet",

@@ -106,7 +106,7 @@ impl Own {
             .iter()
             .map(|(name, it)| (name.as_str(), variable(it)));
         let visible = self.visible.iter().map(|(name, it)| {
-            let key = if it.contains("{{") { "value" } else { "secret" };
+            let key = visible_key(it);
             let field = |name: &str, value: String| (name.to_owned(), value);
             let all = [field(key, variable(it)), field("via", scalar("compose"))];
             (name.as_str(), map(all))
@@ -133,6 +133,15 @@ fn variable(value: &str) -> String {
         quoted(value)
     } else {
         scalar(value)
+    }
+}
+
+/// Which key of a variable's long form says this: a text with templates, or a name.
+fn visible_key(value: &str) -> &'static str {
+    if value.contains("{{") {
+        "value"
+    } else {
+        "secret"
     }
 }
 
@@ -264,11 +273,7 @@ impl Grants {
             }
             for (name, value) in &own.visible {
                 let said = it.get("env")?.get(name)?;
-                let key = if value.contains("{{") {
-                    "value"
-                } else {
-                    "secret"
-                };
+                let key = visible_key(value);
                 (said.get(key)?.as_str()? == value && said.get("via").is_some()).then_some(())?;
             }
             let files = it.get("secrets").map(|it| &it.value);

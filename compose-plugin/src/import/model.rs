@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use locket_crds::compose::variables_of;
 use locket_crds::yaml::{self, Node, Value as Yaml};
 use locket_provider::SecretValue;
 use serde_json::Value as Json;
 
-use super::dotenv::{self, references};
+use super::dotenv;
 use super::peer::{self, DSO};
 use super::places::Texts;
 
@@ -30,7 +31,7 @@ pub const WRITTEN: &[&str] = &[
 pub fn probe(texts: &Texts, settings: &str) -> String {
     let mut names = BTreeSet::new();
     for it in &texts.compose {
-        names.extend(references(&it.now));
+        names.extend(variables_of(&it.now));
         // `environment: NAME` of a secret, and `- NAME`.
         let words = it
             .now
@@ -251,7 +252,7 @@ fn service(it: &Json, own: Option<&Node>, environment: BTreeMap<String, Value>) 
         &it["healthcheck"]["test"],
     ] {
         for word in list(words).iter().chain(words.is_string().then_some(words)) {
-            speaks_of.extend(references(&undoubled(&text(word))));
+            speaks_of.extend(variables_of(&undoubled(&text(word))));
         }
     }
     Service {

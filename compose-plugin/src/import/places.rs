@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use locket_crds::compose::variables_of;
 use locket_crds::yaml::{self, Entry, Node, Value as Yaml};
 
 use super::aside::Aside;
-use super::dotenv::{self, references};
+use super::dotenv;
 use super::model::{Model, scalar};
 use crate::compose::Files;
 use crate::compose::files::clean;
@@ -349,7 +350,7 @@ impl Texts {
         for it in &self.env {
             let all = dotenv::settings(&it.text.now, it.raw).unwrap_or_default();
             let uses = |s: &dotenv::Setting| {
-                !s.literal && references(&it.text.now[s.value.clone()]).contains(variable)
+                !s.literal && variables_of(&it.text.now[s.value.clone()]).contains(variable)
                     || s.bare && s.name == variable
             };
             if let Some(found) = all.iter().find(|s| uses(s)) {
@@ -442,14 +443,14 @@ fn extended(service: &Node) -> Option<(Option<String>, String)> {
 fn used_in(node: &Node, variable: &str) -> Option<usize> {
     match &node.value {
         Yaml::Str(text) => {
-            let used = text == variable || references(text).contains(variable);
+            let used = text == variable || variables_of(text).contains(variable);
             used.then_some(node.used.start)
         }
         Yaml::List(all) => all.iter().find_map(|it| used_in(it, variable)),
         Yaml::Map(all) => all.iter().find_map(|e| {
             let key = e.key.as_deref().unwrap_or_default();
             let passed = key == variable && e.node.value == Yaml::Null;
-            let used = passed || references(key).contains(variable);
+            let used = passed || variables_of(key).contains(variable);
             used.then_some(e.at.start)
                 .or_else(|| used_in(&e.node, variable))
         }),

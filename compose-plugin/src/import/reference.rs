@@ -3,8 +3,11 @@
 //! DSO has `dso://[project/]path` and `dsofile://[project/]path`, whose values only DSO can tell. The other program that is
 //! called locket has `bao://mount/path/field`, `op://…` and `infisical:///…`, alone or within `{{ … }}`.
 
+use std::borrow::Cow;
+
 use locket_crds::likeness::format;
 use locket_crds::reference::{SCHEMES, SecretRef};
+use percent_encoding::percent_decode_str;
 
 use super::names::kebab;
 
@@ -210,25 +213,8 @@ fn escaped(name: &str) -> String {
 
 /// Their references are URLs: `%20` is a blank.
 fn decoded(name: &str) -> String {
-    let mut out = Vec::with_capacity(name.len());
-    let mut rest = name.as_bytes();
-    while let Some((b, after)) = rest.split_first() {
-        let digits = after
-            .get(..2)
-            .filter(|it| *b == b'%' && it.iter().all(u8::is_ascii_hexdigit));
-        let digits = digits.and_then(|it| std::str::from_utf8(it).ok());
-        match digits.and_then(|it| u8::from_str_radix(it, 16).ok()) {
-            Some(code) => {
-                out.push(code);
-                rest = &after[2..];
-            }
-            None => {
-                out.push(*b);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8(out).unwrap_or_else(|_| name.to_owned())
+    let text = percent_decode_str(name).decode_utf8();
+    text.map_or_else(|_| name.to_owned(), Cow::into_owned)
 }
 
 /// What a secret is called that is only referred to.

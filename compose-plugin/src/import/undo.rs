@@ -24,7 +24,7 @@ const MOST: usize = 1 << 20;
 #[derive(Serialize, Deserialize)]
 pub struct Record {
     version: u32,
-    /// See [`Record::complete()`].
+    /// Everything was done.
     pub complete: bool,
     files: Vec<File>,
     /// Full names that the import has made in the store.
@@ -87,7 +87,7 @@ impl Record {
     ///
     /// # Errors
     /// The store cannot be read or written.
-    pub async fn complete(&mut self, store: &LocalClient, project: &str) -> Result<()> {
+    pub async fn finish(&mut self, store: &LocalClient, project: &str) -> Result<()> {
         for name in &self.secrets {
             let history = store.history(name).await.map_err(store_error)?;
             if let Some(it) = history.first() {

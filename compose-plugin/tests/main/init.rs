@@ -5,35 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-fn corpus() -> Vec<(String, String)> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
-    let mut out: Vec<_> = std::fs::read_dir(dir)
-        .unwrap()
-        .map(|it| it.unwrap().path())
-        .map(|path| {
-            let name = path.file_stem().unwrap().to_string_lossy().into_owned();
-            (name, std::fs::read_to_string(path).unwrap())
-        })
-        .collect();
-    out.sort();
-    assert!(out.len() >= 30);
-    out
-}
-
-/// Writes the files of a project, `# file: NAME` before each.
-fn write(dir: &Path, text: &str) {
-    let text = match text.starts_with("# file: ") {
-        true => text.to_owned(),
-        false => format!("# file: compose.yaml\n{text}"),
-    };
-    for part in text.split("# file: ").skip(1) {
-        let (name, text) = part.split_once('\n').unwrap();
-        let path = dir.join(name.trim());
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        // The generated file is still to come.
-        std::fs::write(path, text.replace(":compose.locket.yaml", "")).unwrap();
-    }
-}
+use crate::projects;
 
 fn run(dir: &Path, program: &str, args: &[&str]) -> Result<String, String> {
     let out = Command::new(program)
@@ -113,16 +85,21 @@ fn is_ours(path: &str, key: &str) -> bool {
 /// Every second project, because each takes a second.
 fn init_adds_and_changes_nothing(rest: usize) {
     let mut changed = 0;
-    let all = corpus().into_iter().enumerate();
-    for (_, (name, text)) in all.filter(|(n, _)| n % 2 == rest) {
+    let all = projects::all().into_iter().enumerate();
+    for (_, (name, mut files)) in all.filter(|(n, _)| n % 2 == rest) {
         let dir = tempfile::tempdir().unwrap();
-        write(dir.path(), &text);
+        // The generated file is still to come.
+        for (_, text) in &mut files {
+            *text = text.replace(":compose.locket.yaml", "");
+        }
+        projects::write(dir.path(), &files);
         let models = |n: usize| -> Vec<Value> {
             let one = |_| model(dir.path()).unwrap_or_else(|e| panic!("{name}: {e}"));
             (0..n).map(one).collect()
         };
         // Compose 2.40 reads `!reset` below `extends` now one way and now another: one of ten times, without anybody's doing.
-        let tries = if text.contains("!reset") { 12 } else { 1 };
+        let resets = files.iter().any(|(_, text)| text.contains("!reset"));
+        let tries = if resets { 12 } else { 1 };
         let before = models(tries);
         let locket = env!("CARGO_BIN_EXE_locket");
         run(dir.path(), locket, &["init", "--yes"]).unwrap_or_else(|e| panic!("{name}: {e}"));

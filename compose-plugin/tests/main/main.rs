@@ -4,6 +4,7 @@
 mod docs;
 mod init;
 mod lsp;
+mod projects;
 mod protocol;
 mod roles;
 mod text;

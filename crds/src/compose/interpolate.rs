@@ -1,5 +1,7 @@
 //! Compose's interpolation, for when compose itself is not asked. See <https://docs.docker.com/reference/compose-file/interpolation/>.
 
+use std::collections::BTreeSet;
+
 /// The value of a variable, if it is set.
 pub type Variables<'a> = dyn Fn(&str) -> Option<String> + 'a;
 
@@ -43,6 +45,26 @@ fn into(text: &str, variables: &Variables<'_>, depth: usize, out: &mut Interpola
         }
     }
     out.text += rest;
+}
+
+/// The variables that a text refers to, as `$NAME` or `${NAME…}`; `$$` is a dollar.
+pub fn variables_of(text: &str) -> BTreeSet<String> {
+    let mut out = BTreeSet::new();
+    let mut rest = text;
+    while let Some((_, after)) = rest.split_once('$') {
+        if let Some(after) = after.strip_prefix('$') {
+            rest = after;
+            continue;
+        }
+        rest = after;
+        let inside = rest.strip_prefix('{').unwrap_or(rest);
+        let end = inside.find(|c| !is_name(c)).unwrap_or(inside.len());
+        let name = &inside[..end];
+        if name.starts_with(|c: char| !c.is_ascii_digit()) {
+            out.insert(name.to_owned());
+        }
+    }
+    out
 }
 
 fn is_name(c: char) -> bool {
@@ -93,6 +115,15 @@ fn plain(name: &str, variables: &Variables<'_>, out: &mut Interpolated) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn variables_are_seen_in_texts() {
+        let all = variables_of("$A ${B:-$C} $$D ${E?x} $1 ${F");
+        assert_eq!(
+            all.into_iter().collect::<Vec<_>>(),
+            ["A", "B", "C", "E", "F"]
+        );
+    }
 
     #[test]
     fn every_form_of_a_variable() {

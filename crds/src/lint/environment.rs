@@ -26,9 +26,13 @@ pub(super) fn all<'a>(written: &[Written<'a>]) -> Vec<Variable<'a>> {
     each(written, &[&["environment"]])
 }
 
-/// Whatever else has a name and a value in a service.
-pub(super) fn others<'a>(written: &[Written<'a>]) -> Vec<Variable<'a>> {
-    each(written, &[&["build", "args"], &["labels"]])
+/// Whatever has a name and a value in a service, and may not be shown.
+pub(super) fn hidden<'a>(written: &[Written<'a>]) -> impl Iterator<Item = Variable<'a>> {
+    let all = each(
+        written,
+        &[&["environment"], &["build", "args"], &["labels"]],
+    );
+    all.into_iter().filter(Variable::is_hidden)
 }
 
 fn each<'a>(written: &[Written<'a>], sections: &[&[&str]]) -> Vec<Variable<'a>> {
@@ -79,8 +83,7 @@ pub(super) fn of<'a>(service: &'a str, all: Written<'a>) -> Vec<Variable<'a>> {
 impl Variable<'_> {
     /// What makes it look like a secret.
     pub fn secret(&self) -> Option<&'static str> {
-        let default = looks::default(self.value);
-        let value = default.unwrap_or(self.value);
+        let (default, value) = (looks::default(self.value), self.literal());
         if let Some(kind) = looks::format(value) {
             return Some(kind);
         }
@@ -90,8 +93,13 @@ impl Variable<'_> {
         (named(self.name).is_some() && literal && meant).then_some("a secret, by its name")
     }
 
+    /// The value, or what stands in for it if it is a variable alone.
+    pub fn literal(&self) -> &str {
+        looks::default(self.value).unwrap_or(self.value)
+    }
+
     /// Whether no snippet may show it: more than is worth a warning.
-    pub fn is_hidden(&self) -> bool {
+    fn is_hidden(&self) -> bool {
         let default = looks::default(self.value).is_some_and(|it| !it.is_empty());
         self.secret().is_some() || default && named(self.name).is_some()
     }

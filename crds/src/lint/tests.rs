@@ -1,19 +1,24 @@
 use super::*;
-use crate::compose::{FilesInput, compile_files};
+use crate::compose::{FilesInput, FromFiles, compile_files};
 use crate::diag::render_text;
 
-/// What is said of one file, as text.
-fn said(text: &str) -> String {
-    let sources = [Text::new("compose.yaml", text)];
-    let found = compile_files(&FilesInput {
-        sources: &sources,
+/// What one file says by itself.
+fn read(sources: &[Text]) -> FromFiles {
+    compile_files(&FilesInput {
+        sources,
         top: &["compose.yaml".to_owned()],
         named: None,
         otherwise: "p",
         variables: &|_| None,
         working_dir: "/p",
         read_template: &|_| Err("no such file".to_owned()),
-    });
+    })
+}
+
+/// What is said of one file, as text.
+fn said(text: &str) -> String {
+    let sources = [Text::new("compose.yaml", text)];
+    let found = read(&sources);
     let problems = lint(&sources, found.spec.as_ref());
     let masked = shown(&sources);
     render_text(&allowed(problems, &sources), &masked, false)
@@ -300,16 +305,7 @@ fn what_has_the_name_of_a_secret_is_in_no_snippet() {
 #[test]
 fn documents_of_one_file_are_merged_as_files_are() {
     let text = "services:\n  api: { image: x, x-locket: [local:a] }\n---\nservices: { api: { environment: { A: b } } }\n";
-    let sources = [Text::new("compose.yaml", text)];
-    let found = compile_files(&FilesInput {
-        sources: &sources,
-        top: &["compose.yaml".to_owned()],
-        named: None,
-        otherwise: "p",
-        variables: &|_| None,
-        working_dir: "/p",
-        read_template: &|_| Err("no such file".to_owned()),
-    });
+    let found = read(&[Text::new("compose.yaml", text)]);
     assert_eq!(found.diagnostics, []);
     assert_eq!(found.spec.unwrap().services["api"].secrets.len(), 1);
 }

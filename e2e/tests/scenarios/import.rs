@@ -207,12 +207,15 @@ fn an_import_that_is_killed_is_taken_back() {
     let p = project("import-killed");
     let before = files(&p);
     let program = locket_e2e::binary().display().to_string();
-    let script = r#"timeout -s KILL "$1" "$2" init --import --yes"#;
+    // What is killed leaves its temporary files, which have names in them and no value.
+    let temporary = tempfile::tempdir().unwrap();
+    let place = temporary.path().display().to_string();
+    let script = r#"TMPDIR="$3" timeout -s KILL "$1" "$2" init --import --yes"#;
     let (mut killed, mut changed) = (0, 0);
     // From before the first write to after the last one, however long that takes here.
     for step in 1..=60 {
         let after = format!("{:.2}", f64::from(step) * 0.1);
-        let ended = p.shell(script, &[&after, &program]).any();
+        let ended = p.shell(script, &[&after, &program, &place]).any();
         killed += usize::from(ended.code == 137);
         changed += usize::from(ended.code == 137 && files(&p) != before);
         let undone = p.locket(&["init", "--undo", "--yes"]).any();

@@ -4,6 +4,8 @@ mod corpus;
 mod fixes;
 mod formats;
 mod mutations;
+#[path = "../../../tests/main/projects.rs"]
+mod projects;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -16,32 +18,6 @@ use crate::generate::{additions, document};
 
 /// The codes of what a project lacks that `generate` has not seen.
 const LACKS: [Code; 3] = [Code::NoGate, Code::Incomplete, Code::NotOrdered];
-
-/// The files of a project: name and text. Without a line that names one, all of it is `compose.yaml`.
-fn parts(text: &str) -> Vec<(String, String)> {
-    let mut out: Vec<(String, String)> = Vec::new();
-    for line in text.split_inclusive('\n') {
-        match line.trim_end().strip_prefix("# file: ") {
-            Some(name) => out.push((name.to_owned(), String::new())),
-            None => {
-                if out.is_empty() {
-                    out.push(("compose.yaml".to_owned(), String::new()));
-                }
-                let last = out.len() - 1;
-                out[last].1.push_str(line);
-            }
-        }
-    }
-    out
-}
-
-fn write(dir: &Path, files: &[(String, String)]) {
-    for (name, text) in files {
-        let path = dir.join(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
-    }
-}
 
 /// Where `generate` would write: as `.env` says, else beside the compose file.
 fn generated(files: &[(String, String)]) -> &'static str {
@@ -58,7 +34,7 @@ fn generated(files: &[(String, String)]) -> &'static str {
 /// The project in a directory, with what `generate` would add.
 fn complete(files: &[(String, String)]) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    write(dir.path(), files);
+    projects::write(dir.path(), files);
     let place = dir.path().join(generated(files));
     std::fs::write(&place, format!("{GENERATED}\nservices: {{}}\n")).unwrap();
     let found = offline(dir.path(), &BTreeMap::new()).unwrap();
@@ -102,7 +78,7 @@ fn each_example_of_the_reference_has_its_problem_and_no_other() {
         }
         let codes = |text: &str| {
             let dir = tempfile::tempdir().unwrap();
-            write(dir.path(), &parts(text));
+            projects::write(dir.path(), &projects::parts(text));
             let found = examined(dir.path());
             let counts = |it: &&Diagnostic| LACKS.contains(code) || !LACKS.contains(&it.code);
             let all: BTreeSet<Code> = found

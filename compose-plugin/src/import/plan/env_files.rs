@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use locket_crds::compose::variables_of;
 use locket_crds::likeness::likeness;
 
 use super::{Round, Variable, Work};
 use crate::error::{CommandError, Result};
-use crate::import::dotenv::{self, references};
+use crate::import::dotenv;
 use crate::import::find::text;
 use crate::import::model::Origin;
 use crate::import::places::{EnvText, line};
@@ -52,7 +53,7 @@ impl Work<'_> {
     fn needed_within(&self, file: usize, gone: &[dotenv::Setting]) -> Result<Option<Round>> {
         let it = &self.texts.env[file];
         for rest in settings(it)?.iter().filter(|s| !s.literal) {
-            let used = references(&it.text.now[rest.value.clone()]);
+            let used = variables_of(&it.text.now[rest.value.clone()]);
             let Some(needed) = gone.iter().find(|s| used.contains(&s.name)) else {
                 continue;
             };
@@ -89,7 +90,7 @@ impl Work<'_> {
         let mut wanted: BTreeSet<String> = self
             .taken_out
             .iter()
-            .flat_map(|it| references(it))
+            .flat_map(|it| variables_of(it))
             .collect();
         let it = &self.texts.env[n];
         let all = settings(it)?.into_iter().map(|s| s.name);
@@ -125,7 +126,7 @@ impl Work<'_> {
                 return Ok(Some(round));
             }
             for s in gone.iter().filter(|s| !s.literal) {
-                wanted.extend(references(&self.texts.env[n].text.now[s.value.clone()]));
+                wanted.extend(variables_of(&self.texts.env[n].text.now[s.value.clone()]));
             }
             self.texts = rest;
             for (name, _) in std::mem::take(&mut needed) {

@@ -2,21 +2,6 @@
 
 use super::*;
 
-pub(super) fn all() -> Vec<(String, Vec<(String, String)>)> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
-    let mut out: Vec<_> = std::fs::read_dir(dir)
-        .unwrap()
-        .map(|it| it.unwrap().path())
-        .map(|path| {
-            let name = path.file_stem().unwrap().to_string_lossy().into_owned();
-            (name, parts(&std::fs::read_to_string(path).unwrap()))
-        })
-        .collect();
-    out.sort();
-    assert!(out.len() >= 30);
-    out
-}
-
 fn with_crlf(files: &[(String, String)]) -> Vec<(String, String)> {
     let one = |(name, text): &(String, String)| {
         let text = match name.as_str() {
@@ -30,7 +15,7 @@ fn with_crlf(files: &[(String, String)]) -> Vec<(String, String)> {
 
 #[test]
 fn nothing_is_said_about_a_project_that_is_fine() {
-    for (name, files) in all() {
+    for (name, files) in projects::all() {
         for files in [with_crlf(&files), files] {
             let dir = complete(&files);
             let found = examined(dir.path());
@@ -49,7 +34,7 @@ fn nothing_is_said_about_a_project_that_is_fine() {
 /// With the docker CLI only, which reads the files for this and needs no engine.
 #[tokio::test]
 async fn real_compose_reads_the_projects_the_same_way() {
-    for (name, files) in all() {
+    for (name, files) in projects::all() {
         let dir = complete(&files);
         let theirs = with_compose(dir.path()).await;
         assert_eq!(text(&theirs), "", "{name}");

@@ -238,7 +238,7 @@ fn rendered_all(found: &Found) -> String {
 #[test]
 fn every_mistake_is_found_in_its_line_and_nothing_else_is() {
     let mut counts = [0; SERVICES.len()];
-    for (name, files) in corpus::all() {
+    for (name, files) in projects::all() {
         let dir = complete(&files);
         let Some(main) = files
             .iter()
@@ -265,7 +265,7 @@ fn every_mistake_is_found_in_its_line_and_nothing_else_is() {
 #[test]
 fn a_line_that_is_changed_is_found() {
     let mut counts = [0; LINES.len()];
-    for (name, files) in corpus::all() {
+    for (name, files) in projects::all() {
         let dir = complete(&files);
         for (nth, (code, edit)) in LINES.iter().enumerate() {
             for (at, (file, text)) in files.iter().enumerate() {
@@ -299,7 +299,7 @@ fn a_line_that_is_changed_is_found() {
 #[test]
 fn a_generated_file_without_its_content_is_told_for_every_service() {
     let mut told = 0;
-    for (name, files) in corpus::all() {
+    for (name, files) in projects::all() {
         let dir = complete(&files);
         let place = dir.path().join(generated(&files));
         let full = std::fs::read_to_string(&place).unwrap();
