@@ -50,9 +50,10 @@ yaml_server() {  # what most editors ask about a YAML file
   fi
   say "fetching yaml-language-server $YAML_SERVER_VERSION"
   rm -rf "$YAML_SERVER" "$YAML_SERVER.new"; mkdir -p "$YAML_SERVER.new"
-  npm install --prefix "$YAML_SERVER.new" --no-save --no-package-lock --no-audit --no-fund --ignore-scripts \
+  # It takes seconds. Where the registry cannot be reached (a certificate that npm does not know), npm tries for ever and says nothing.
+  timeout 300 npm install --prefix "$YAML_SERVER.new" --no-save --no-package-lock --no-audit --no-fund --ignore-scripts \
     "yaml-language-server@$YAML_SERVER_VERSION" >"$YAML_SERVER.new/log" 2>&1 ||
-    { tail -5 "$YAML_SERVER.new/log" >&2; die "npm install yaml-language-server@$YAML_SERVER_VERSION"; }
+    { tail -5 "$YAML_SERVER.new/log" >&2; die "npm install yaml-language-server@$YAML_SERVER_VERSION: it failed, or was not done after 5 minutes"; }
   echo "$YAML_SERVER_VERSION" >"$YAML_SERVER.new/version"
   mv "$YAML_SERVER.new" "$YAML_SERVER"
   [ -x "$bin" ] || die "npm installed no program yaml-language-server"
