@@ -7,6 +7,7 @@ pub mod files;
 mod load;
 mod overlap;
 mod raw;
+mod refused;
 mod texts;
 
 pub use files::{ComposeFlags, Files, How};

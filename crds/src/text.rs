@@ -1,6 +1,8 @@
 //! A file that a user wrote, read once for all who look at it.
 
-use crate::diag::SourceMap;
+use std::ops::Range;
+
+use crate::diag::{Lines, Place, SourceMap};
 use crate::yaml::{self, Entry, Node, Value, YamlError};
 
 /// A file's name, its text, and the trees in it.
@@ -49,6 +51,11 @@ impl Text {
     /// mappings there.
     pub fn documents(&self) -> &[Node] {
         self.documents.as_deref().unwrap_or_default()
+    }
+
+    /// The place of some bytes of it. For one place: each counts the lines anew.
+    pub fn place(&self, bytes: &Range<usize>) -> Place {
+        Lines::new(&self.text).place(&self.name, bytes)
     }
 
     /// Why it is not YAML.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use locket_crds::compose::{FilesInput, ModelInput, check_sources, compile, compile_files};
-use locket_crds::diag::{Code, Diagnostic, SourceMap, measure};
+use locket_crds::diag::{Code, Diagnostic, Place, SourceMap, measure};
 use locket_crds::id::ServiceName;
 use locket_crds::item::Item;
 use locket_crds::lint::shown;
@@ -15,7 +15,7 @@ use locket_crds::yaml::{self, Node, Value};
 
 use super::ask::{Answer, ask};
 use super::texts::{read_template, sources};
-use super::{ComposeFlags, Files};
+use super::{ComposeFlags, Files, refused};
 use crate::docker::Docker;
 use crate::error::{CommandError, Result};
 
@@ -190,10 +190,14 @@ pub async fn examine(
                 .iter()
                 .any(|it| explains.contains(&it.code))
             {
-                let place = Origin {
-                    file: request.files.name(&request.files.paths[0]),
-                    ..Origin::default()
+                let somewhere = || {
+                    let file = request.files.name(&request.files.paths[0]);
+                    Place::from(Origin {
+                        file,
+                        ..Origin::default()
+                    })
                 };
+                let place = refused::place(&reason, &loaded.texts).unwrap_or_else(somewhere);
                 let message = format!("compose refuses the project: {reason}");
                 let it = Diagnostic::new(Code::Refused, place, message);
                 loaded

@@ -7,7 +7,7 @@ use locket_crds::spec::ChangeAction;
 
 use crate::act::outdated;
 use crate::generation::Start;
-use crate::memory::Phase;
+use crate::memory::{Change, Failure, Phase};
 use crate::model::{ContainerId, ContainerState, Health, ObservedContainer, Rendered, Time};
 use crate::pass::Pass;
 use crate::plan::{Later, Reason};
@@ -344,7 +344,12 @@ fn rollout(
         } else {
             "NotHealthy"
         };
-        return Some((reason.into(), failure.message.clone()));
+        let mut message = failure.message.clone();
+        let others = ahead(pass, service, failure);
+        if failure.rejected && !others.is_empty() {
+            message.push_str(&format!("; with the new value: {}", others.join(", ")));
+        }
+        return Some((reason.into(), message));
     }
     if hook::is_due(pass, service) {
         let hook = memory.map(|m| &m.hook).filter(|h| h.failures > 0);
@@ -389,6 +394,30 @@ fn rollout(
         behind.name
     );
     Some((Reason::NotSupportedYet.to_string(), text))
+}
+
+/// Services that have a secret in the version with which this one did not come up: both are not the same any more, and only a
+/// person can say which of the two is right.
+fn ahead<'a>(pass: &'a Pass, service: &ServiceName, failure: &Failure) -> Vec<&'a str> {
+    let here = pass.current(service).map(|it| it.fingerprint);
+    let changes = pass
+        .memory
+        .changes(service, here, Some(failure.fingerprint));
+    let has_one = |other: &&ServiceName| {
+        let rendered = pass.memory.services.get(*other);
+        rendered
+            .and_then(|it| it.rendered.as_ref())
+            .is_some_and(|it| {
+                let is_there = pass
+                    .current(other)
+                    .is_some_and(|current| current.fingerprint == it.fingerprint);
+                let same =
+                    |c: &Change| c.to.is_some() && it.versions.get(&c.reference) == c.to.as_ref();
+                is_there && changes.iter().any(same)
+            })
+    };
+    let others = pass.desired.services.keys().filter(|it| *it != service);
+    others.filter(has_one).map(|it| it.as_str()).collect()
 }
 
 /// A restart that is not over: until then it is not known what came of it.

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use locket_controller::sources::{Authority, Problem, Sources};
+use locket_crds::api::SourceStatus;
 use locket_crds::config::HostConfig;
 use locket_crds::doctor::Finding;
 use locket_crds::id::SourceName;
@@ -15,6 +16,7 @@ use locket_crds::spec::ProjectSpec;
 use super::finding::{Findings, Unseen, error, note, ok, warning};
 use super::patient::Patient;
 use crate::cmd::trust;
+use crate::error::CommandError;
 use crate::project;
 
 /// What is asked of a backend that this folder's project does not use: a secret that nobody has. "Not there" and "not allowed" are
@@ -31,7 +33,16 @@ pub async fn sources(it: &Patient<'_>) -> Findings {
             let sources = open(it, &config).await?;
             let answers = sources.versions(&spec, used.iter().cloned()).await;
             out.extend(answered(answers.iter().map(|(r, a)| (r, a.as_ref().err()))));
-            if it.cx.any_controller().await?.controller().is_some() {
+            let access = it.cx.any_controller().await?;
+            if access.controller().is_some() {
+                let asked = access.status(Some(&spec.project)).await;
+                let status = asked.map_err(CommandError::from)?;
+                out.extend(
+                    status
+                        .projects
+                        .iter()
+                        .flat_map(|it| to_controller(&it.sources)),
+                );
                 out.extend(granted(&spec, trust::missing(&config, &spec, &used)?.len()));
             }
             spec
@@ -149,6 +160,25 @@ fn cure(reason: &str) -> &'static str {
             "see whether its `url` can be reached from this machine: `docker locket doctor` asks with your network"
         }
     }
+}
+
+/// What a source has answered the controller last, whose credentials and network are its own. What is well there needs no line.
+pub(super) fn to_controller(all: &[SourceStatus]) -> Vec<Finding> {
+    let one = |it: &SourceStatus| {
+        // The others are about a secret, or about a grant, which has its own finding.
+        let about_source = matches!(
+            it.reason.as_str(),
+            "Denied" | "Throttled" | "Unauthenticated" | "Unavailable"
+        );
+        (!it.ready && about_source).then(|| {
+            error(
+                format!("source {}, asked by the controller: {}", it.source, it.message),
+                "see that its credential is where the controller runs, and that its `url` is reached from there; \
+                 `docker locket refresh` asks again",
+            )
+        })
+    };
+    all.iter().filter_map(one).collect()
 }
 
 /// What the controller may not read.

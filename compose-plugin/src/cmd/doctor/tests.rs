@@ -423,6 +423,31 @@ fn the_store() {
 }
 
 #[test]
+fn what_a_source_answers_the_controller() {
+    let source = |name: &str, reason: &str| locket_crds::api::SourceStatus {
+        source: name.into(),
+        kind: "openbao".into(),
+        ready: reason.is_empty(),
+        last_contact: None,
+        reason: reason.into(),
+        message: format!("it is {reason}"),
+    };
+    // The client can reach what the controller cannot, and the other way round.
+    told(
+        sources::to_controller(&[
+            source("well", ""),
+            source("gone", "Unavailable"),
+            source("stranger", "Unauthenticated"),
+            source("other", "NotGranted"),
+            source("empty", "NotFound"),
+        ]),
+        expect![[r#"
+            error: source gone, asked by the controller: it is Unavailable -> see that its credential is where the controller runs, and that its `url` is reached from there; `docker locket refresh` asks again
+            error: source stranger, asked by the controller: it is Unauthenticated -> see that its credential is where the controller runs, and that its `url` is reached from there; `docker locket refresh` asks again"#]],
+    );
+}
+
+#[test]
 fn the_sources() {
     let reference = |text: &str| text.parse::<SecretRef>().unwrap();
     let problem = |reason| Problem {

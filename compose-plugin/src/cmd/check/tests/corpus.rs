@@ -78,8 +78,12 @@ async fn what_only_real_compose_refuses_is_told_in_its_words() {
     let found = with_compose(dir.path()).await;
     expect_test::expect![[r#"
         error[L007 refused]: compose refuses the project: Invalid hostPort: 999999
-        --> compose.yaml
-         = help: mend it until `docker compose config` prints the project
+         --> compose.yaml:4:13
+          |
+        4 |     ports: ['999999:80']
+          |             ^^^^^^^^^^^
+          |
+          = help: mend it until `docker compose config` prints the project
     "#]]
     .assert_eq(&text(&found));
     // Where the files explain it, compose's words would only be in the way.

@@ -153,29 +153,143 @@ const SERVICES: [(Code, &str); 48] = [
     ),
 ];
 
-/// The text with a service more, and the line of its mistake; nothing where services are written in another style.
-fn with_service(text: &str, body: &str) -> Option<(String, u32)> {
-    let lines: Vec<&str> = text.lines().collect();
-    let at = lines.iter().position(|line| {
-        let rest = line.strip_prefix("services:").map(str::trim);
-        rest.is_some_and(|it| it.is_empty() || it.starts_with('#'))
-    })?;
-    let first = lines[at + 1..]
-        .iter()
-        .find(|line| !line.trim().is_empty() && !line.trim().starts_with('#'))?;
-    let indent = &first[..first.len() - first.trim_start().len()];
-    let mut out: Vec<String> = lines[..=at].iter().map(|it| (*it).to_owned()).collect();
-    out.push(format!("{indent}zz-mutant:"));
-    let mut found = 0;
-    for line in body.lines() {
-        if line.ends_with(" <<") {
-            found = out.len() as u32 + 1;
-        }
-        out.push(format!("{indent}  {}", line.trim_end_matches(" <<")));
-    }
-    out.extend(lines[at + 1..].iter().map(|it| (*it).to_owned()));
-    Some((out.join("\n") + "\n", found))
+/// What an added line ends with where the mistake is in it.
+const MARK: &str = " <<";
+
+/// The text without the mark, and its line; 0 where there is none.
+fn unmarked(text: &str) -> (String, u32) {
+    let marked = text.lines().position(|line| line.ends_with(MARK));
+    let line = marked.map_or(0, |it| it as u32 + 1);
+    (text.replace(&format!("{MARK}\n"), "\n"), line)
 }
+
+/// The text with a service more; nothing where services are written in another style.
+fn with_service(text: &str, name: &str, body: &str) -> Option<String> {
+    let lines: Vec<&str> = text.lines().collect();
+    let at = lines.iter().position(|line| is_block(line, "services"))?;
+    let indent = indent_after(&lines, at)?;
+    let mut out: Vec<String> = lines[..=at].iter().map(|it| (*it).to_owned()).collect();
+    out.push(format!("{indent}{name}:"));
+    out.extend(body.lines().map(|it| format!("{indent}  {it}")));
+    out.extend(lines[at + 1..].iter().map(|it| (*it).to_owned()));
+    Some(out.join("\n") + "\n")
+}
+
+/// Whether a line is this key of a mapping in block style.
+fn is_block(line: &str, key: &str) -> bool {
+    let rest = line.trim_start().strip_prefix(key);
+    let rest = rest.and_then(|it| it.strip_prefix(':')).map(str::trim);
+    rest.is_some_and(|it| it.is_empty() || it.starts_with('#'))
+}
+
+/// The indent of the first line with content after this one.
+fn indent_after<'a>(lines: &[&'a str], at: usize) -> Option<&'a str> {
+    let content = |line: &&&str| !line.trim().is_empty() && !line.trim().starts_with('#');
+    let first = lines[at + 1..].iter().find(content)?;
+    Some(&first[..first.len() - first.trim_start().len()])
+}
+
+/// The text with an entry more in a section of the `x-locket` at the top, in the style that is there.
+fn with_entry(text: &str, section: &str, entry: &str) -> Option<String> {
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    let read: Vec<&str> = text.lines().collect();
+    let of_services = read.iter().position(|it| is_block(it, "services"))?;
+    match read.iter().position(|it| it.starts_with("x-locket:")) {
+        None => {
+            let new = format!("x-locket:\n  {section}:\n    {entry}");
+            lines.insert(of_services, new);
+        }
+        Some(at) if is_block(read[at], "x-locket") => {
+            let indent = indent_after(&read, at)?;
+            let own = |it: &&str| it.starts_with(&format!("{indent}{section}:"));
+            let end = read[at + 1..]
+                .iter()
+                .position(|it| it.starts_with(|c: char| c.is_alphabetic()));
+            let end = end.map_or(read.len(), |it| at + 1 + it);
+            match read[at + 1..end].iter().position(|it| own(it)) {
+                None => lines.insert(at + 1, format!("{indent}{section}:\n{indent}  {entry}")),
+                Some(n) if is_block(read[at + 1 + n], section) => {
+                    let inner = indent_after(&read, at + 1 + n)?;
+                    lines.insert(at + 2 + n, format!("{inner}{entry}"));
+                }
+                Some(n) => lines[at + 1 + n] = in_flow(read[at + 1 + n], entry)?,
+            }
+        }
+        Some(at) => {
+            let has = format!("{section}: {{ ");
+            lines[at] = match read[at].split_once(&has) {
+                Some((before, after)) => {
+                    in_flow(&format!("{has}{after}"), entry).map(|it| format!("{before}{it}"))?
+                }
+                None => in_flow(
+                    read[at],
+                    &format!("{section}: {{ {} }}{MARK}", entry.trim_end_matches(MARK)),
+                )?,
+            };
+        }
+    }
+    Some(lines.join("\n") + "\n")
+}
+
+/// `{ a, b }` with one more in front; the mark goes to the end of the line.
+fn in_flow(line: &str, entry: &str) -> Option<String> {
+    let (before, after) = line.split_once("{ ")?;
+    let mark = if entry.ends_with(MARK) { MARK } else { "" };
+    let entry = entry.trim_end_matches(MARK);
+    Some(format!("{before}{{ {entry}, {after}{mark}"))
+}
+
+/// An entry at the top and a service, one of them with the mistake: what the catalogue and the sources can have.
+const ENTRIES: [(Code, &str, &str, &str); 8] = [
+    (
+        Code::WrittenCredential,
+        "sources",
+        "zz: { type: openbao, url: \"https://bao:8200\", auth: { token: c4n4ry } } <<",
+        "image: x",
+    ),
+    (
+        Code::Url,
+        "sources",
+        "zz: { type: openbao, url: \"https://me:c4n4ry@bao:8200\" } <<",
+        "image: x",
+    ),
+    (
+        Code::InvalidValue,
+        "sources",
+        "zz: { type: opnbao, url: \"https://bao:8200\" } <<",
+        "image: x",
+    ),
+    (
+        Code::UnknownService,
+        "services",
+        "zz-no-such: [\"local:a\"] <<",
+        "image: x",
+    ),
+    (
+        Code::UnusedSecret,
+        "secrets",
+        "zz: \"local:zz\" <<",
+        "image: x",
+    ),
+    (
+        Code::UnknownSource,
+        "secrets",
+        "zz: \"nosuchsource:zz\" <<",
+        "x-locket: [zz]",
+    ),
+    (
+        Code::UnknownKey,
+        "secrets",
+        "zz: { ref: \"local:zz\", refresch: 5s } <<",
+        "x-locket: [zz]",
+    ),
+    (
+        Code::ManyFields,
+        "secrets",
+        "zz: { ref: \"bao:kv/tls\", fields: { tls.key: key } }",
+        "x-locket:\n  env: { KEY: zz } <<",
+    ),
+];
 
 type Edit = fn(&str) -> Option<String>;
 
@@ -235,31 +349,132 @@ fn rendered_all(found: &Found) -> String {
         + &render_github(&found.problems)
 }
 
-#[test]
-fn every_mistake_is_found_in_its_line_and_nothing_else_is() {
-    let mut counts = [0; SERVICES.len()];
+/// Puts each mistake into the main file of each project, and wants it found in its line and nothing else. What a mistake makes of a
+/// text: the text with the mark.
+fn each_is_found<M>(
+    all: &[M],
+    code: impl Fn(&M) -> Code,
+    put: impl Fn(&M, &str) -> Option<String>,
+) {
+    let mut projects_with = 0;
     for (name, files) in projects::all() {
         let dir = complete(&files);
-        let Some(main) = files
-            .iter()
-            .position(|it| with_service(&it.1, "").is_some())
-        else {
+        let fits = |it: &(String, String)| with_service(&it.1, "zz", "").is_some();
+        let Some(main) = files.iter().position(fits) else {
             continue;
         };
-        for (nth, (code, body)) in SERVICES.iter().enumerate() {
-            let (text, line) = with_service(&files[main].1, body).unwrap();
+        for it in all {
+            let marked = put(it, &files[main].1).unwrap_or_else(|| panic!("{name}: {}", code(it)));
+            let (text, line) = unmarked(&marked);
             let all = said(&files, dir.path(), main, text);
-            let found: Vec<_> = all
+            let mut found: Vec<_> = all
                 .iter()
-                .map(|it| (it.code, it.place.origin.line))
+                .map(|it| (it.code, it.place.origin.file.as_str(), it.place.origin.line))
                 .collect();
-            // A catalogue that is not read cannot be used.
-            assert_eq!(found, [(*code, line)], "{name}: {body}\n{all:#?}");
-            assert_eq!(all[0].place.origin.file, files[main].0);
-            counts[nth] += 1;
+            // What is said of a service is said of each that merges it.
+            found.dedup();
+            assert_eq!(
+                found,
+                [(code(it), files[main].0.as_str(), line)],
+                "{name}:\n{marked}\n{all:#?}"
+            );
         }
+        projects_with += 1;
     }
-    assert!(counts.iter().all(|n| *n >= 28), "{counts:?}");
+    // One is JSON.
+    assert!(projects_with >= 31, "{projects_with}");
+}
+
+#[test]
+fn every_mistake_is_found_in_its_line_and_nothing_else_is() {
+    each_is_found(
+        &SERVICES,
+        |it| it.0,
+        |it, text| with_service(text, "zz-mutant", it.1),
+    );
+}
+
+#[test]
+fn a_mistake_in_the_catalogue_or_a_source_is_found_in_its_line() {
+    each_is_found(
+        &ENTRIES,
+        |it| it.0,
+        |it, text| {
+            let text = with_service(text, "zz-mutant", it.3)?;
+            with_entry(&text, it.1, it.2)
+        },
+    );
+}
+
+/// Two services merge what has the mistake: it is told where it was written.
+#[test]
+fn a_mistake_that_a_merge_brings_is_found_where_it_is_written() {
+    let merges: Vec<_> = SERVICES.iter().filter(|it| it.0 != Code::Syntax).collect();
+    each_is_found(
+        &merges,
+        |it| it.0,
+        |it, text| {
+            let text = with_service(text, "zz-second", "<<: *zz-mutant")?;
+            let text = with_service(&text, "zz-mutant", "<<: *zz-mutant")?;
+            let body: Vec<String> = it.1.lines().map(|line| format!("  {line}")).collect();
+            let mut lines: Vec<&str> = text.lines().collect();
+            let at = lines.iter().position(|it| is_block(it, "services"))?;
+            let anchor = format!("x-zz-mutant: &zz-mutant\n{}", body.join("\n"));
+            lines.insert(at, &anchor);
+            Some(lines.join("\n") + "\n")
+        },
+    );
+}
+
+/// One variable for all of compose, with two values.
+#[test]
+fn two_services_that_hand_compose_different_values_are_found() {
+    each_is_found(
+        &[Code::EnvConflict],
+        |it| *it,
+        |_, text| {
+            let given = |name: &str, mark: &str| {
+                format!(
+                    "x-locket: {{ env: {{ ZZ: {{ secret: \"local:{name}\", via: compose }} }} }} # locket: allow L042{mark}"
+                )
+            };
+            let text = with_service(text, "zz-second", &given("b", MARK))?;
+            with_service(&text, "zz-first", &given("a", ""))
+        },
+    );
+}
+
+/// Compose drops the `x-locket` at the top of a file that is included.
+#[test]
+fn what_an_include_drops_is_found_in_the_included_file() {
+    let mut counted = 0;
+    for (name, mut files) in projects::all() {
+        let fits = |it: &(String, String)| with_service(&it.1, "zz", "").is_some();
+        let Some(main) = files.iter().position(fits) else {
+            continue;
+        };
+        let own = |it: &(String, String)| it.1.lines().any(|line| line.starts_with("include:"));
+        if files.iter().any(own) {
+            continue;
+        }
+        let included =
+            "services:\n  zz-mutant: { image: x }\nx-locket: { secrets: { zz: \"local:zz\" } }\n";
+        files.push(("zz.yaml".to_owned(), included.to_owned()));
+        let dir = complete(&files);
+        let text = format!("include: [zz.yaml]\n{}", files[main].1);
+        let all = said(&files, dir.path(), main, text);
+        let found: Vec<_> = all
+            .iter()
+            .map(|it| (it.code, it.place.origin.to_string()))
+            .collect();
+        assert_eq!(
+            found,
+            [(Code::Dropped, "zz.yaml:3:28".to_owned())],
+            "{name}: {all:#?}"
+        );
+        counted += 1;
+    }
+    assert!(counted >= 25, "{counted}");
 }
 
 #[test]

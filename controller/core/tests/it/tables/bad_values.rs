@@ -75,6 +75,26 @@ fn a_bad_value_is_put_back_and_not_tried_again() {
 }
 
 #[test]
+fn who_goes_on_with_a_value_that_was_put_back_elsewhere_is_told() {
+    let mut w = World::new();
+    w.service("api", Auto, &["a"])
+        .service("mailer", Auto, &["a", "b"])
+        .service("cron", Auto, &["b"])
+        .settled();
+    w.bad.insert((name("api"), 2));
+    w.set("a", 2).settle();
+    let told = |w: &mut World| {
+        let all = w.conditions("api");
+        let line = all.lines().find(|it| it.starts_with("RolledOut"));
+        line.unwrap().to_owned()
+    };
+    expect!["RolledOut=False/RolledBack: api-1 exited with code 1 with the new content; the last good content was put back; with the new value: mailer"].assert_eq(&told(&mut w));
+    assert!(w.conditions("mailer").contains("Ready=True"));
+    w.set("a", 3).settle();
+    assert_eq!(told(&mut w), "RolledOut=True/AsExpected");
+}
+
+#[test]
 fn the_order_stops_at_a_bad_value() {
     let mut w = World::new();
     w.service("db", Restart, &["a"])
