@@ -1,6 +1,6 @@
 //! What is there: containers, volumes and logs, as the planner wants to see them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use locket_crds::spec::Owner;
 use locket_delivery::clock::Stamp;
 use locket_delivery::layout::SHIM_PATH;
 use locket_delivery::log::Entry;
-use locket_delivery::protocol::{Request, Response, Verdict};
+use locket_delivery::protocol::{RefusalKind, Request, Response, Verdict};
 use locket_engine::{Container, ContainerSummary, Engine, InspectCache, RestartPolicy, Status};
 
 use tokio::time::Instant;
@@ -203,6 +203,8 @@ pub fn container(it: &Container, volumes: Option<&Volumes>) -> ObservedContainer
 pub struct Logs {
     /// By service whose volume is there.
     pub entries: BTreeMap<ServiceName, Vec<Entry>>,
+    /// Volumes that cannot be read, and why: whoever can write one can spoil it, and must not hold up the others.
+    pub unread: BTreeMap<ServiceName, String>,
     clock: Stamp,
     asked: Instant,
 }
@@ -220,41 +222,65 @@ impl Logs {
 /// When the session refuses or is lost.
 pub async fn logs(link: Option<&Link>, desired: &Desired) -> Result<Logs, link::Error> {
     let asked = Instant::now();
-    let mut entries = BTreeMap::new();
+    let mut out = Logs {
+        entries: BTreeMap::new(),
+        unread: BTreeMap::new(),
+        clock: Stamp::default(),
+        asked,
+    };
     let Some(link) = link else {
-        return Ok(Logs {
-            entries,
-            clock: locket_delivery::clock::now(),
-            asked,
-        });
+        out.clock = locket_delivery::clock::now();
+        return Ok(out);
     };
     let mounted = |it: &&ServiceName| link.volumes.services.contains_key(*it);
-    let services: Vec<&ServiceName> = desired.services.keys().filter(mounted).collect();
+    let mut services: VecDeque<&ServiceName> = desired.services.keys().filter(mounted).collect();
     let log = |it: &&ServiceName| Request::Log {
         service: it.to_string(),
     };
-    let requests = services.iter().map(log).chain([Request::Ping]).collect();
-    let (_, answers) = link.batch(requests).await?;
-    let mut answers = answers.into_iter();
-    for (service, answer) in services.into_iter().zip(answers.by_ref()) {
-        let log = match answer {
-            Response::Log {
-                entries,
-                key_matches: true,
-            } => entries,
-            Response::Log { .. } => recomputed(link, service).await?,
-            Response::Refused(it) => return Err(link.lost(session::Error::Refused(it))),
-            _ => return Err(link.nonsense("something else than a log")),
-        };
-        entries.insert(service.clone(), log);
+    // Nothing is asked behind a refusal: then what is left is asked anew.
+    loop {
+        let requests = services.iter().map(log).chain([Request::Ping]).collect();
+        let (_, answers) = link.batch(requests).await?;
+        for answer in answers {
+            match (answer, services.pop_front()) {
+                (Response::Pong { now }, None) => {
+                    out.clock = now;
+                    return Ok(out);
+                }
+                (
+                    Response::Log {
+                        entries,
+                        key_matches: true,
+                    },
+                    Some(service),
+                ) => drop(out.entries.insert(service.clone(), entries)),
+                (Response::Log { .. }, Some(service)) => match recomputed(link, service).await {
+                    Ok(entries) => drop(out.entries.insert(service.clone(), entries)),
+                    Err(e) => drop(out.unread.insert(service.clone(), of_volume(e)?)),
+                },
+                (Response::Refused(it), Some(service)) => {
+                    let why = of_volume(link.lost(session::Error::Refused(it)))?;
+                    out.unread.insert(service.clone(), why);
+                }
+                _ => return Err(link.nonsense("something else than a log")),
+            }
+        }
     }
-    match answers.next() {
-        Some(Response::Pong { now }) => Ok(Logs {
-            entries,
-            clock: now,
-            asked,
-        }),
-        _ => Err(link.nonsense("something else than a pong")),
+}
+
+/// Why an anchor did not do something with one volume, if it is about what lies there and nothing else.
+///
+/// # Errors
+/// With any other error.
+pub fn of_volume(e: link::Error) -> Result<String, link::Error> {
+    match e {
+        link::Error::Session {
+            source: session::Error::Refused(it),
+            ..
+        } if matches!(it.kind, RefusalKind::Io | RefusalKind::NoSpace) => {
+            Ok(format!("its volume is spoilt: {}", it.message))
+        }
+        e => Err(e),
     }
 }
 
@@ -282,15 +308,15 @@ async fn recomputed(link: &Link, service: &ServiceName) -> Result<Vec<Entry>, li
 /// # Errors
 /// When the session refuses or is lost.
 pub async fn drift(link: &Link, service: &ServiceName) -> Result<Option<Vec<String>>, link::Error> {
-    match link
-        .call(&Request::Verify {
-            service: service.to_string(),
-        })
-        .await?
-    {
-        Response::Verified(Verdict::Intact | Verdict::Empty) => Ok(None),
-        Response::Verified(Verdict::Drifted(what)) => Ok(Some(what)),
-        _ => Err(link.nonsense("something else than a verdict")),
+    let verify = Request::Verify {
+        service: service.to_string(),
+    };
+    match link.call(&verify).await {
+        Ok(Response::Verified(Verdict::Intact | Verdict::Empty)) => Ok(None),
+        Ok(Response::Verified(Verdict::Drifted(what))) => Ok(Some(what)),
+        Ok(_) => Err(link.nonsense("something else than a verdict")),
+        // What cannot be compared is published anew.
+        Err(e) => of_volume(e).map(|why| Some(vec![why])),
     }
 }
 

@@ -212,6 +212,8 @@ pub struct Project {
     released: Option<Instant>,
     /// Publishes that the anchor refused, by service.
     refused: BTreeMap<ServiceName, String>,
+    /// Volumes that could not be read, by service; as of the last look.
+    unread: BTreeMap<ServiceName, String>,
     /// What labels say that the applied `x-locket` does not; as of the last look.
     conflicts: Vec<String>,
     /// Passes in a row in which a step failed.
@@ -245,6 +247,7 @@ impl Project {
             idle_since: None,
             released: None,
             refused: BTreeMap::new(),
+            unread: BTreeMap::new(),
             conflicts: Vec::new(),
             failures: 0,
             tally: Tally::default(),
@@ -544,6 +547,7 @@ impl Project {
         let Some(link) = &self.link else {
             return Ok(());
         };
+        self.unread.clone_from(&logs.unread);
         let verify = self
             .verified
             .is_none_or(|at| now + VERIFY_SLACK >= at + VERIFY_EVERY);
@@ -612,8 +616,15 @@ impl Project {
         self.background.is_busy() || self.memory.containers.values().any(half)
     }
 
-    /// What the anchor refused to publish, by service.
-    pub fn refused(&self) -> &BTreeMap<ServiceName, String> {
-        &self.refused
+    /// Why the anchor does not deliver to services, by service.
+    pub fn refused(&self) -> impl Iterator<Item = (&ServiceName, &String)> {
+        self.unread.iter().chain(&self.refused)
+    }
+
+    /// The same of one service.
+    pub fn refusal(&self, service: &ServiceName) -> Option<&String> {
+        self.unread
+            .get(service)
+            .or_else(|| self.refused.get(service))
     }
 }

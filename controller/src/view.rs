@@ -144,21 +144,14 @@ pub fn view(project: &Project, look: &Look, before: &View, numbers: &Numbers) ->
     let mut services = Vec::new();
     for (name, report) in &report.services {
         let mut conditions = report.conditions.clone();
-        if let Some(what) = project.refused().get(name) {
-            set(
-                &mut conditions,
-                ConditionKind::Delivered,
-                false,
-                "Refused",
-                what,
-            );
-            set(
-                &mut conditions,
-                ConditionKind::Ready,
-                false,
-                "Refused",
-                what,
-            );
+        if let Some(what) = project.refusal(name) {
+            // It says more than what the planner makes of it.
+            let bad = |c: &&mut Condition| {
+                matches!(c.kind, ConditionKind::Delivered | ConditionKind::Ready)
+            };
+            for it in conditions.iter_mut().filter(bad) {
+                (it.status, it.reason, it.message) = (false, "Refused".to_owned(), what.clone());
+            }
         }
         let old = old
             .and_then(|o| o.services.iter().find(|s| s.service == *name))
@@ -214,12 +207,7 @@ pub fn view(project: &Project, look: &Look, before: &View, numbers: &Numbers) ->
             &message,
         );
     }
-    if let Some((name, why)) = project
-        .refused()
-        .iter()
-        .next()
-        .or(compiled.broken.iter().next())
-    {
+    if let Some((name, why)) = project.refused().next().or(compiled.broken.iter().next()) {
         set(
             &mut conditions,
             ConditionKind::Ready,
@@ -304,10 +292,7 @@ fn problems(project: &Project, look: &Look) -> Vec<String> {
             let why = wanted.references.iter().find_map(failed)?;
             Some(format!("{name}: {why}"))
         });
-    let refused = project
-        .refused()
-        .iter()
-        .map(|(s, why)| format!("{s}: {why}"));
+    let refused = project.refused().map(|(s, why)| format!("{s}: {why}"));
     compiled
         .problems
         .iter()
@@ -440,7 +425,7 @@ fn delivery(
             last: report.generation,
         };
     }
-    if let Some(message) = project.refused().get(name) {
+    if let Some(message) = project.refusal(name) {
         return Delivery::Failed {
             reason: "Refused".into(),
             message: message.clone(),

@@ -14,7 +14,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{
-    AtFlags, FallocateFlags, FileType, FlockOperation, Mode, OFlags, RawDir, ResolveFlags,
+    AtFlags, FallocateFlags, FileType, FlockOperation, Mode, OFlags, RawDir, RenameFlags,
+    ResolveFlags,
 };
 use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
@@ -36,6 +37,8 @@ const DIRECTORY: OFlags = OFlags::RDONLY
 const FILE: OFlags = OFlags::NOFOLLOW
     .union(OFlags::NONBLOCK)
     .union(OFlags::CLOEXEC);
+/// No tree of ours has more in it. What is left is removed by the next call.
+const AT_ONCE: u64 = 1 << 18;
 /// No file of ours is larger; what is was not written by us.
 const READ_LIMIT: u64 = 64 << 20;
 
@@ -131,9 +134,20 @@ impl Dir {
         }
     }
 
+    /// Opens a file to read it. That sockets and devices do not open is no reason to fail: they are nothing of ours.
+    fn open_to_read(&self, path: &str) -> io::Result<OwnedFd> {
+        self.resolve(path, OFlags::RDONLY | FILE, 0).or_else(|e| {
+            let is_file = |m: Meta| m.kind == FileType::RegularFile;
+            match self.meta(path)?.is_some_and(is_file) {
+                true => Err(e),
+                false => Err(io::ErrorKind::NotFound.into()),
+            }
+        })
+    }
+
     /// Content and owner of a regular file; `NotFound` for anything else.
     pub(crate) fn read(&self, path: &str) -> io::Result<(Zeroizing<Vec<u8>>, Owner)> {
-        let file = self.resolve(path, OFlags::RDONLY | FILE, 0)?;
+        let file = self.open_to_read(path)?;
         let stat = rustix::fs::fstat(&file)?;
         let meta = Meta::new(&stat);
         if meta.kind != FileType::RegularFile {
@@ -288,17 +302,59 @@ impl Dir {
         }
     }
 
+    /// Removes what has this name. A tree is emptied from its top, with what lies deeper brought up into it: no depth that
+    /// somebody builds takes more than two handles, or any stack. Nor does anybody keep us here by making more all the time.
     fn remove_entry(&self, leaf: &CStr) -> io::Result<()> {
-        match rustix::fs::unlinkat(&self.0, leaf, AtFlags::empty()) {
-            Ok(()) | Err(Errno::NOENT) => return Ok(()),
-            Err(Errno::ISDIR | Errno::PERM) => {}
-            Err(e) => return Err(e.into()),
+        if self.unlink(leaf)? {
+            return Ok(());
         }
-        let below = Self(self.resolve(leaf, DIRECTORY, 0)?);
-        for name in below.entries()? {
-            below.remove_entry(&name)?;
+        let tree = Self(self.resolve(leaf, DIRECTORY, 0)?);
+        let mut seen = 0;
+        loop {
+            let names = tree.entries()?;
+            if names.is_empty() {
+                return Ok(rustix::fs::unlinkat(&self.0, leaf, AtFlags::REMOVEDIR)?);
+            }
+            for name in names {
+                if !tree.unlink(&name)? {
+                    tree.flatten(&name, &mut seen)?;
+                }
+                seen += 1;
+            }
+            if seen > AT_ONCE {
+                return Err(io::Error::other("more lies there than is removed at once"));
+            }
         }
-        Ok(rustix::fs::unlinkat(&self.0, leaf, AtFlags::REMOVEDIR)?)
+    }
+
+    /// Removes a directory below, and brings its own directories up beside it.
+    fn flatten(&self, name: &CStr, seen: &mut u64) -> io::Result<()> {
+        let below = Self(self.resolve(name, DIRECTORY, 0)?);
+        for inner in below.entries()? {
+            *seen += 1;
+            if below.unlink(&inner)? {
+                continue;
+            }
+            // A name that is there already is passed by, and counts.
+            loop {
+                let up = CString::new(format!("{seen}.up"))?;
+                let kept = RenameFlags::NOREPLACE;
+                match rustix::fs::renameat_with(&below.0, &inner, &self.0, &up, kept) {
+                    Err(Errno::EXIST) => *seen += 1,
+                    other => break other?,
+                }
+            }
+        }
+        Ok(rustix::fs::unlinkat(&self.0, name, AtFlags::REMOVEDIR)?)
+    }
+
+    /// Removes what is no directory, or is not there; false for a directory.
+    fn unlink(&self, name: &CStr) -> io::Result<bool> {
+        match rustix::fs::unlinkat(&self.0, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(true),
+            Err(Errno::ISDIR | Errno::PERM) => Ok(false),
+            Err(e) => Err(e.into()),
+        }
     }
 
     /// Removes a directory if nothing is in it.
@@ -348,7 +404,7 @@ impl Dir {
 
     /// SHA-256 of a regular file, read in small pieces; `NotFound` for anything else.
     pub(crate) fn digest(&self, path: &str) -> io::Result<[u8; 32]> {
-        let file = self.resolve(path, OFlags::RDONLY | FILE, 0)?;
+        let file = self.open_to_read(path)?;
         if Meta::new(&rustix::fs::fstat(&file)?).kind != FileType::RegularFile {
             return Err(io::ErrorKind::NotFound.into());
         }
@@ -407,9 +463,12 @@ pub(crate) struct Lock {
     held: OwnedFd,
 }
 
-/// Nothing is there, or something on the way is no directory of ours.
+/// Nothing is there, or something on the way is no directory of ours, or what is there is larger than any file of ours.
 pub(crate) fn is_absent(error: &io::Error) -> bool {
     let errno = Errno::from_io_error(error);
     matches!(errno, Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP))
-        || error.kind() == io::ErrorKind::NotFound
+        || matches!(
+            error.kind(),
+            io::ErrorKind::NotFound | io::ErrorKind::FileTooLarge
+        )
 }

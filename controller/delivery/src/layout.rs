@@ -46,7 +46,7 @@ pub const ENV_LIMIT: usize = 131_072;
 /// Bytes of one path component: `NAME_MAX`.
 const NAME_LIMIT: usize = 255;
 /// Bytes of a target; leaves room for the mount point and our own directories below `PATH_MAX`.
-const PATH_LIMIT: usize = 2048;
+pub(crate) const PATH_LIMIT: usize = 2048;
 
 /// Directory of a generation, relative to the volume.
 pub fn generation_dir(seq: u64) -> String {

@@ -21,9 +21,10 @@ use crate::clock::{self, Stamp};
 use crate::dir::{Dir, is_absent};
 use crate::generation::fingerprint;
 use crate::layout::is_service;
-use crate::project::{Acquired, Lease, Project};
+use crate::log::Entry;
+use crate::project::{Acquired, Lease, Project, Work};
 use crate::protocol::{self, Malformed, Refusal, RefusalKind, Request, Response};
-use crate::volume::Volume;
+use crate::volume::{Known, Volume};
 
 /// Silence after which a session that holds the lease ends.
 pub const HOLDER_SILENCE: Duration = Duration::from_secs(10);
@@ -267,9 +268,8 @@ impl Session {
                 Ok(Response::Done)
             }
             Request::Log { service } => {
-                let (volume, work) = (self.volume(&service)?, project.work()?);
-                let (key, _) = project.key(&work)?;
-                let (entries, key_matches) = volume.log(&key.0, clock)?;
+                let (entries, key_matches) =
+                    self.on_volume(&service, None, |volume, known, _| volume.log(known))?;
                 Ok(Response::Log {
                     entries,
                     key_matches,
@@ -281,43 +281,42 @@ impl Session {
                 expect,
                 generation,
                 fingerprint: claimed,
-            } => self.publish(&service, term, |volume, key, floor| {
-                if fingerprint(key, &generation) != claimed {
+            } => self.publish(&service, term, |volume, known| {
+                if fingerprint(known.key, &generation) != claimed {
                     return Err(Refusal::invalid("the fingerprint is not the generation's"));
                 }
-                volume.publish(key, expect, floor, &generation, clock)
+                volume.publish(known, expect, &generation)
             }),
             Request::Restore {
                 service,
                 term,
                 seq,
                 expect,
-            } => self.publish(&service, term, |volume, key, floor| {
-                volume.restore(key, seq, expect, floor, clock)
+            } => self.publish(&service, term, |volume, known| {
+                volume.restore(known, seq, expect)
             }),
             Request::Verify { service } => {
-                let (volume, work) = (self.volume(&service)?, project.work()?);
-                let (key, _) = project.key(&work)?;
-                Ok(Response::Verified(volume.verify(&key.0, clock)?))
+                let verdict =
+                    self.on_volume(&service, None, |volume, known, _| volume.verify(known))?;
+                Ok(Response::Verified(verdict))
             }
             Request::Prune {
                 service,
                 term,
                 keep,
             } => {
-                let (volume, work) = (self.volume(&service)?, project.work()?);
-                project.check(self.lease.as_ref(), term)?;
-                let (key, _) = project.key(&work)?;
-                volume.prune(&key.0, &keep, clock)?;
+                self.on_volume(&service, Some(term), |volume, known, _| {
+                    volume.prune(known, &keep)
+                })?;
                 Ok(Response::Done)
             }
             Request::Clear { service, term } => {
-                let (volume, work) = (self.volume(&service)?, project.work()?);
-                project.check(self.lease.as_ref(), term)?;
-                // Processes that started with one of its numbers may outlive what is cleared.
-                let highest = volume.highest()?.max(project.sequence(&work, &service)?);
-                project.remember_sequence(&work, &service, highest)?;
-                volume.clear()?;
+                self.on_volume(&service, Some(term), |volume, known, work| {
+                    // Processes that started with one of its numbers may outlive what is cleared.
+                    let highest = volume.highest((known.given)()?)?;
+                    project.remember_sequence(work, &service, highest)?;
+                    volume.clear()
+                })?;
                 Ok(Response::Done)
             }
             Request::Key => {
@@ -343,28 +342,44 @@ impl Session {
             Request::ShimDigest => Ok(Response::ShimDigest(project.shim_digest(&project.work()?)?)),
             Request::Batch(_) => Err(Refusal::invalid("a batch is in a batch")),
             Request::Recompute { service } => {
-                let (volume, work) = (self.volume(&service)?, project.work()?);
-                let (key, _) = project.key(&work)?;
-                volume.recompute(&key.0, clock)?;
+                self.on_volume(&service, None, |volume, known, _| volume.recompute(known))?;
                 Ok(Response::Done)
             }
         }
+    }
+
+    /// Does something with a service's volume while nobody else does; with a term only for who holds the lease.
+    fn on_volume<T>(
+        &self,
+        service: &str,
+        term: Option<u64>,
+        run: impl FnOnce(&Volume, &Known<'_>, &Work) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        let (volume, work) = (self.volume(service)?, self.project.work()?);
+        if let Some(term) = term {
+            self.project.check(self.lease.as_ref(), term)?;
+        }
+        let (key, _) = self.project.key(&work)?;
+        let known = Known {
+            key: &key.0,
+            clock: &*self.clock,
+            given: &|| self.project.sequence(&work, service),
+        };
+        run(&volume, &known, &work)
     }
 
     fn publish(
         &self,
         service: &str,
         term: u64,
-        publish: impl FnOnce(&Volume, &[u8; 32], u64) -> Result<crate::log::Entry, Refusal>,
+        publish: impl FnOnce(&Volume, &Known<'_>) -> Result<Entry, Refusal>,
     ) -> Result<Response, Refusal> {
-        let (volume, work) = (self.volume(service)?, self.project.work()?);
-        self.project.check(self.lease.as_ref(), term)?;
-        let (key, _) = self.project.key(&work)?;
-        let floor = self.project.sequence(&work, service)?;
-        let entry = publish(&volume, &key.0, floor)?;
-        // It is published, whatever becomes of this: the volume itself knows the number until it is emptied.
-        let _ = self.project.remember_sequence(&work, service, entry.seq);
-        Ok(Response::Published(entry))
+        self.on_volume(service, Some(term), |volume, known, work| {
+            let entry = publish(volume, known)?;
+            // It is published, whatever becomes of this: the volume itself knows the number until it is emptied.
+            let _ = self.project.remember_sequence(work, service, entry.seq);
+            Ok(Response::Published(entry))
+        })
     }
 
     fn services(&self) -> Result<Vec<String>, Refusal> {

@@ -39,6 +39,20 @@ pub struct Volume {
     root: Dir,
 }
 
+/// What a volume is judged by. None of it lies on the volume, where root in an app could reach it.
+pub struct Known<'a> {
+    /// The project's key.
+    pub key: &'a [u8; 32],
+    /// What tells the time.
+    pub clock: Clock<'a>,
+    /// The highest sequence number that the service was given, as far as it was written down; 0 for none.
+    pub given: &'a dyn Fn() -> Result<u64, Refusal>,
+}
+
+/// A number that is further than this beyond what was written down as given was not given: the last few may not have been written
+/// down, but root in an app can write any number, and the largest would leave none for the next publish.
+const LEAP: u64 = 1 << 32;
+
 /// What was found on the volume after repairs.
 struct Found {
     entries: Vec<Entry>,
@@ -68,32 +82,30 @@ impl Volume {
     ///
     /// # Errors
     /// `Io`.
-    pub fn log(&self, key: &[u8; 32], clock: Clock<'_>) -> Result<(Vec<Entry>, bool), Refusal> {
+    pub fn log(&self, known: &Known<'_>) -> Result<(Vec<Entry>, bool), Refusal> {
         let found = self
-            .recover(key, clock)
+            .recover(known)
             .map_err(|e| Refusal::io("reading the log", &e))?;
         Ok((found.entries, found.key_matches))
     }
 
     /// Publishes a generation if `expect` is the current one (0: there is none). Its number is larger than any on the volume and
-    /// than `floor`.
+    /// any that was given.
     ///
     /// # Errors
     /// `Conflict`, `Invalid` and `NoSpace` leave the old generation as it was; so does `Io` unless the machine fails between the
     /// swap and the log, and then the next call completes the new one.
     pub fn publish(
         &self,
-        key: &[u8; 32],
+        known: &Known<'_>,
         expect: u64,
-        floor: u64,
         generation: &Generation,
-        clock: Clock<'_>,
     ) -> Result<Entry, Refusal> {
         generation.check().map_err(Refusal::invalid)?;
         let failed = |e: &io::Error| Refusal::io("publishing", e);
-        let found = self.recover(key, clock).map_err(|e| failed(&e))?;
+        let found = self.recover(known).map_err(|e| failed(&e))?;
         let entries = self
-            .rekeyed(found.entries, found.key_matches, key)
+            .rekeyed(found.entries, found.key_matches, known.key)
             .map_err(|e| failed(&e))?;
         let current = entries.last().map_or(0, |e| e.seq);
         if current != expect {
@@ -102,13 +114,13 @@ impl Volume {
                 format!("generation {current} is current, {expect} was expected"),
             ));
         }
-        let seq = found.highest.max(floor).checked_add(1);
+        let seq = found.highest.max((known.given)()?).checked_add(1);
         let seq = seq.ok_or_else(|| Refusal::invalid("there are no more sequence numbers"))?;
-        let result = self.write(seq, generation, entries, key, clock);
+        let result = self.write(seq, generation, entries, known);
         result.or_else(|error| {
             // Back to the old generation, or on to the new one if it is visible already.
             let last = self
-                .recover(key, clock)
+                .recover(known)
                 .ok()
                 .and_then(|found| found.entries.last().copied());
             last.filter(|entry| entry.seq == seq)
@@ -120,25 +132,18 @@ impl Volume {
     ///
     /// # Errors
     /// As [`Volume::publish`]; `Invalid` if that generation is not kept or not what it was.
-    pub fn restore(
-        &self,
-        key: &[u8; 32],
-        seq: u64,
-        expect: u64,
-        floor: u64,
-        clock: Clock<'_>,
-    ) -> Result<Entry, Refusal> {
+    pub fn restore(&self, known: &Known<'_>, seq: u64, expect: u64) -> Result<Entry, Refusal> {
         let failed = |e: io::Error| Refusal::io("reading a kept generation", &e);
-        let found = self.recover(key, clock).map_err(failed)?;
+        let found = self.recover(known).map_err(failed)?;
         let entries = self
-            .rekeyed(found.entries, found.key_matches, key)
+            .rekeyed(found.entries, found.key_matches, known.key)
             .map_err(failed)?;
         let not_kept = || Refusal::invalid(format!("generation {seq} is not kept"));
         let entry = entries.iter().find(|e| e.seq == seq).ok_or_else(not_kept)?;
         let manifest = self.manifest(seq).map_err(failed)?.ok_or_else(not_kept)?;
         match self.load(seq, &manifest).map_err(failed)? {
-            Ok(generation) if fingerprint(key, &generation) == entry.fingerprint => {
-                self.publish(key, expect, floor, &generation, clock)
+            Ok(generation) if fingerprint(known.key, &generation) == entry.fingerprint => {
+                self.publish(known, expect, &generation)
             }
             _ => Err(Refusal::invalid(format!(
                 "generation {seq} is not what it was"
@@ -150,10 +155,10 @@ impl Volume {
     ///
     /// # Errors
     /// `Io`.
-    pub fn verify(&self, key: &[u8; 32], clock: Clock<'_>) -> Result<Verdict, Refusal> {
+    pub fn verify(&self, known: &Known<'_>) -> Result<Verdict, Refusal> {
         let failed = |e: io::Error| Refusal::io("comparing", &e);
-        let found = self.recover(key, clock).map_err(failed)?;
-        let different = self.compare(&found, key).map_err(failed)?;
+        let found = self.recover(known).map_err(failed)?;
+        let different = self.compare(&found, known.key).map_err(failed)?;
         Ok(match found.entries.last() {
             _ if !different.is_empty() => Verdict::Drifted(different),
             Some(_) => Verdict::Intact,
@@ -191,10 +196,10 @@ impl Volume {
     ///
     /// # Errors
     /// `Io`.
-    pub fn prune(&self, key: &[u8; 32], keep: &[u64], clock: Clock<'_>) -> Result<(), Refusal> {
+    pub fn prune(&self, known: &Known<'_>, keep: &[u64]) -> Result<(), Refusal> {
         let prune = || {
-            let found = self.recover(key, clock)?;
-            let mut entries = self.rekeyed(found.entries, found.key_matches, key)?;
+            let found = self.recover(known)?;
+            let mut entries = self.rekeyed(found.entries, found.key_matches, known.key)?;
             let last = entries.last().map(|e| e.seq);
             let count = entries.len();
             entries.retain(|e| Some(e.seq) == last || keep.contains(&e.seq));
@@ -202,7 +207,7 @@ impl Volume {
                 return Ok(());
             }
             // What is not in the log any more is a leftover, should we not get to its removal.
-            self.write_log(&entries, key)?;
+            self.write_log(&entries, known.key)?;
             self.remove_unlogged(&entries)
         };
         prune().map_err(|e: io::Error| Refusal::io("pruning", &e))
@@ -225,28 +230,26 @@ impl Volume {
     ///
     /// # Errors
     /// `Io`.
-    pub fn recompute(&self, key: &[u8; 32], clock: Clock<'_>) -> Result<(), Refusal> {
+    pub fn recompute(&self, known: &Known<'_>) -> Result<(), Refusal> {
         let recompute = || {
-            let found = self.recover(key, clock)?;
-            self.rekeyed(found.entries, found.key_matches, key)
+            let found = self.recover(known)?;
+            self.rekeyed(found.entries, found.key_matches, known.key)
                 .map(drop)
         };
         recompute().map_err(|e| Refusal::io("computing the fingerprints", &e))
     }
 
-    /// The highest sequence number on the volume, whatever it stands for; 0 for none.
+    /// The highest sequence number on the volume that can have been given, whatever it stands for, and that was; 0 for none.
     ///
     /// # Errors
     /// `Io`.
-    pub fn highest(&self) -> Result<u64, Refusal> {
+    pub fn highest(&self, given: u64) -> Result<u64, Refusal> {
         let highest = || {
             let dirs = self.generations()?;
             let logged = log::parse(&self.log_bytes()?, &[0; 32]).0;
-            Ok(dirs
-                .into_iter()
-                .chain(logged.last().map(|e| e.seq))
-                .max()
-                .unwrap_or(0))
+            let numbers = dirs.into_iter().chain(logged.iter().map(|e| e.seq));
+            let believed = numbers.filter(|seq| *seq <= given.saturating_add(LEAP));
+            Ok(believed.max().unwrap_or(0).max(given))
         };
         highest().map_err(|e: io::Error| Refusal::io("reading the log", &e))
     }
@@ -256,9 +259,9 @@ impl Volume {
         seq: u64,
         generation: &Generation,
         mut entries: Vec<Entry>,
-        key: &[u8; 32],
-        clock: Clock<'_>,
+        known: &Known<'_>,
     ) -> io::Result<Entry> {
+        let Known { key, clock, .. } = known;
         self.own_dir(HOME, OPEN)?;
         self.own_dir(STAGE, 0o700)?;
         let manifest = Manifest::new(generation, clock());

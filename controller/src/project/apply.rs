@@ -13,6 +13,7 @@ use locket_engine::ExecSpec;
 
 use super::{Error, Look, Project, SIGNAL, Shared};
 use crate::background::Hands;
+use crate::observe;
 use crate::resolve::chain;
 use crate::session;
 
@@ -224,12 +225,15 @@ impl Project {
                 .get(service)
                 .is_some_and(|log| log.iter().any(|e| !keep.contains(&e.seq)))
             {
-                link.call(&Request::Prune {
+                let prune = Request::Prune {
                     service: service.to_string(),
                     term,
                     keep: keep.clone(),
-                })
-                .await?;
+                };
+                if let Err(e) = link.call(&prune).await {
+                    let why = observe::of_volume(e)?;
+                    tracing::warn!(service = %service, error = why, "Old generations stay");
+                }
             }
         }
         Ok(())

@@ -63,6 +63,36 @@ async fn a_source_that_nobody_uses_cannot_be_asked_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_volume_that_cannot_be_read_holds_up_nobody_else() {
+    let world = up().await;
+    let volume = world.fake.volume_dir("shop_locket-api").unwrap();
+    let aside = volume.with_extension("aside");
+    std::fs::rename(&volume, &aside).unwrap();
+    // No kernel takes such a name.
+    std::os::unix::fs::symlink("x".repeat(300), &volume).unwrap();
+    world.backend.set("key", "two");
+    world.backend.set("other", "p");
+    world
+        .until("the other service has its value", async |w| {
+            w.has("mailer", "other") == "p"
+        })
+        .await;
+    let it = world
+        .condition(Some("api"), ConditionKind::Delivered)
+        .await
+        .unwrap();
+    assert_eq!((it.status, it.reason.as_str()), (false, "Refused"));
+    assert!(it.message.starts_with("its volume is spoilt"), "{it:?}");
+    assert_eq!(world.view("api").starts, 1);
+    std::fs::remove_file(&volume).unwrap();
+    std::fs::rename(&aside, &volume).unwrap();
+    world
+        .until("it is mended", async |w| w.has("api", "key") == "two")
+        .await;
+    world.ready().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn nothing_to_do_asks_for_no_values_and_restarts_nothing() {
     let world = up().await;
     let fetched = world.backend.reads().values;

@@ -224,19 +224,24 @@ services:
 "#;
 
 /// What root in a container that has the volume for writing does to it.
-const SPOILS: [&str; 6] = [
+const SPOILS: [&str; 10] = [
     "rm -rf /v/* /v/..data",
     "for f in /v/*; do rm -f $f; ln -s ../good/theirs $f; done",
     "for d in /v/.locket /v/..data; do rm -rf $d; ln -s ../good $d; done",
     "find /v/.locket -type f | while read f; do echo spoilt >$f; done",
     "rm -rf /v/.locket; mkfifo /v/.locket; rm -f /v/mine; mkfifo /v/mine",
     "ln -s /etc /v/etc; chmod 777 /v; chown -R 1000:1000 /v; echo wrong >/v/mine",
+    "truncate -s 1G /v/.locket/log; truncate -s 1G /v/..data/manifest; truncate -s 1G /v/..data/files/mine",
+    "mkdir /v/.locket/18446744073709551614",
+    "cp -r /v/.locket/[0-9]* /v/.locket/18446744073709551613 && ln -sfn .locket/18446744073709551613 /v/..data",
+    "for d in /v/deep /v/.locket/stage; do mkdir -p $d; cd $d; n=0; \
+       while [ $n -lt 3000 ]; do mkdir d; cd -P d; n=$((n + 1)); done; done",
 ];
 
 #[test]
 fn root_in_an_application_gains_nothing_and_spoils_its_own_volume_only() {
     let mut p = Project::new("hostile-app", TWO);
-    let (mut mine, theirs) = (p.canary("mine"), p.canary("theirs"));
+    let (mut mine, mut theirs) = (p.canary("mine"), p.canary("theirs"));
     p.store("mine", &mine);
     p.store("theirs", &theirs);
     let controller = p.controller(&[]);
@@ -254,22 +259,22 @@ fn root_in_an_application_gains_nothing_and_spoils_its_own_volume_only() {
         bad.exec(&["sh", "-c", attempt]).fails();
     }
     let tree = |p: &Project, service: &str| {
-        let list = "cd /run/secrets && find . | sort && ls -ln . && cat theirs";
-        p.container(service)
-            .exec(&["sh", "-c", list])
-            .says_values()
-            .ok()
-            .text()
+        let list = "cd /run/secrets && find . | sed 's|/[0-9]*/|/N/|; s|/[0-9]*$|/N|' | sort && stat -c '%n %a %u' *";
+        p.container(service).exec(&["sh", "-c", list]).ok().text()
     };
     let before = tree(&p, "good");
     for spoil in SPOILS {
         p.in_volume("bad", spoil).ok();
-        mine = p.canary("next");
+        (mine, theirs) = (p.canary("next"), p.canary("theirs"));
         p.store("mine", &mine);
+        p.store("theirs", &theirs);
         p.locket(&["refresh"]).ok();
-        eventually(30, &format!("{spoil}: what it should be"), || {
-            (p.container("bad").read("/run/secrets/mine")? == mine.as_bytes()).then_some(())
-        });
+        for (service, name, value) in [("good", "theirs", &theirs), ("bad", "mine", &mine)] {
+            eventually(30, &format!("{spoil}: what it should be"), || {
+                let seen = p.container(service).read(&format!("/run/secrets/{name}"))?;
+                (seen == value.as_bytes()).then_some(())
+            });
+        }
         p.ready();
         assert_eq!(tree(&p, "good"), before, "{spoil}");
         let own = ["sh", "-c", "cat /run/secrets/*"];

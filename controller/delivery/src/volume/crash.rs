@@ -1,6 +1,6 @@
 //! The machine stops, or the volume is full, before every single change of a file.
 
-use super::tests::{Bed, K, bed, generation, swap};
+use super::tests::{Bed, K, bed, generation, known, swap};
 use super::*;
 use crate::clock::now;
 use crate::dir::fault;
@@ -145,7 +145,7 @@ fn a_crash_at_any_step_leaves_one_of_the_two_and_the_log_tells_which() {
             let earlier = now();
             let old = visible(&bed);
             let (result, stopped) =
-                fault::after(steps, || bed.volume.publish(&K, expect, 0, &new, &now));
+                fault::after(steps, || bed.volume.publish(&known(), expect, &new));
             assert!(stopped || result.is_ok(), "{what}");
             // Before anybody repairs anything.
             let env = String::from_utf8(new.env_bytes().to_vec()).unwrap();
@@ -189,8 +189,8 @@ fn a_crash_during_the_repair_is_repaired_too() {
                 let what = format!("{name}, {steps} and {repair} steps");
                 let (bed, expect) = start(before.as_ref());
                 let (_, stopped) =
-                    fault::after(steps, || bed.volume.publish(&K, expect, 0, &new, &now));
-                let (_, again) = fault::after(repair, || bed.volume.log(&K, &now));
+                    fault::after(steps, || bed.volume.publish(&known(), expect, &new));
+                let (_, again) = fault::after(repair, || bed.volume.log(&known()));
                 agrees_with_one(&bed, before.as_ref(), &new, expect, &what);
                 if !stopped {
                     return;
@@ -210,7 +210,7 @@ fn a_full_volume_at_any_step_leaves_the_old_generation() {
             let what = format!("{name}, {steps} steps");
             let (bed, expect) = start(before.as_ref());
             let (result, failed) =
-                fault::once(steps, || bed.volume.publish(&K, expect, 0, &new, &now));
+                fault::once(steps, || bed.volume.publish(&known(), expect, &new));
             let is_new = agrees_with_one(&bed, before.as_ref(), &new, expect, &what);
             match result {
                 Ok(entry) => assert!(is_new && bed.log().last() == Some(&entry), "{what}"),
@@ -228,7 +228,7 @@ fn swapped() -> (Bed, Stamp) {
     for steps in 0..ENOUGH {
         let (bed, before) = (bed(), now());
         let _ = fault::after(steps, || {
-            bed.volume.publish(&K, 0, 0, &swap(&[("a", "1")]), &now)
+            bed.volume.publish(&known(), 0, &swap(&[("a", "1")]))
         });
         if visible(&bed).is_some() && bed.sees("a").is_some() {
             assert!(bed.sees(".locket/log").is_none());
@@ -249,7 +249,13 @@ fn an_entry_that_was_lost_gets_the_time_of_the_swap_unless_a_clock_was_set() {
         }
     };
     let (bed, before) = swapped();
-    let (log, _) = bed.volume.log(&K, &|| later(HOUR, HOUR)).unwrap();
+    let (log, _) = bed
+        .volume
+        .log(&Known {
+            clock: &|| later(HOUR, HOUR),
+            ..known()
+        })
+        .unwrap();
     let (at, after) = (log[0].at, now());
     // Each clock was read after the other: a millisecond is far more than lies between.
     assert!(
@@ -263,7 +269,13 @@ fn an_entry_that_was_lost_gets_the_time_of_the_swap_unless_a_clock_was_set() {
 
     let (bed, _) = swapped();
     let stepped = later(2 * HOUR, HOUR);
-    let (log, _) = bed.volume.log(&K, &|| stepped).unwrap();
+    let (log, _) = bed
+        .volume
+        .log(&Known {
+            clock: &|| stepped,
+            ..known()
+        })
+        .unwrap();
     assert_eq!(log[0].at, stepped);
 }
 
@@ -272,7 +284,7 @@ fn a_crash_while_pruning_or_clearing_is_repaired() {
     for steps in 0..ENOUGH {
         let (bed, _) = start(Some(&swap(&[("a", "1")])));
         bed.publish(1, &swap(&[("a", "2")]));
-        let (_, stopped) = fault::after(steps, || bed.volume.prune(&K, &[], &now));
+        let (_, stopped) = fault::after(steps, || bed.volume.prune(&known(), &[]));
         let seqs: Vec<String> = bed.log().iter().map(|e| e.seq.to_string()).collect();
         assert!(seqs == ["1", "2"] || seqs == ["2"], "{steps}");
         let home: Vec<String> = seqs.into_iter().chain(["log".to_owned()]).collect();
@@ -328,26 +340,26 @@ fn a_tmpfs_that_is_full_says_so_and_can_be_used_on() {
     let volume = Volume::open(dir.path(), false).unwrap().unwrap();
     let content = "x".repeat(100_000);
     let (small, large) = (swap(&[("a", "1")]), swap(&[("a", &content)]));
-    volume.publish(&K, 0, 0, &small, &now).unwrap();
-    volume.publish(&K, 1, 0, &large, &now).unwrap();
-    let refused = volume.publish(&K, 2, 0, &large, &now);
-    let refused = refused.and_then(|_| volume.publish(&K, 3, 0, &large, &now));
+    volume.publish(&known(), 0, &small).unwrap();
+    volume.publish(&known(), 1, &large).unwrap();
+    let refused = volume.publish(&known(), 2, &large);
+    let refused = refused.and_then(|_| volume.publish(&known(), 3, &large));
     assert_eq!(refused.unwrap_err().kind, RefusalKind::NoSpace);
-    assert_eq!(volume.verify(&K, &now).unwrap(), Verdict::Intact);
-    let current = volume.log(&K, &now).unwrap().0.last().unwrap().seq;
+    assert_eq!(volume.verify(&known()).unwrap(), Verdict::Intact);
+    let current = volume.log(&known()).unwrap().0.last().unwrap().seq;
     // What cannot be written in place is noticed before anything can be seen of it.
     let inplace = generation(&[("a", &content, 0o444, Update::Inplace)]);
-    volume.prune(&K, &[], &now).unwrap();
+    volume.prune(&known(), &[]).unwrap();
     assert_eq!(
         volume
-            .publish(&K, current, 0, &inplace, &now)
+            .publish(&known(), current, &inplace)
             .unwrap_err()
             .kind,
         RefusalKind::NoSpace
     );
-    assert_eq!(volume.verify(&K, &now).unwrap(), Verdict::Intact);
-    volume.publish(&K, current, 0, &small, &now).unwrap();
-    volume.prune(&K, &[], &now).unwrap();
-    volume.publish(&K, current + 1, 0, &inplace, &now).unwrap();
-    assert_eq!(volume.verify(&K, &now).unwrap(), Verdict::Intact);
+    assert_eq!(volume.verify(&known()).unwrap(), Verdict::Intact);
+    volume.publish(&known(), current, &small).unwrap();
+    volume.prune(&known(), &[]).unwrap();
+    volume.publish(&known(), current + 1, &inplace).unwrap();
+    assert_eq!(volume.verify(&known()).unwrap(), Verdict::Intact);
 }

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::manifest::Manifest;
-use super::{Found, Volume};
+use super::{Found, Known, LEAP, Volume};
 use crate::clock::{Clock, Stamp};
 use crate::layout::{CURRENT, NEW, NEW_LOG, STAGE, generation_dir};
 use crate::log::{self, Entry};
@@ -15,10 +15,17 @@ const NO_STEP: u64 = 1_000_000;
 
 impl Volume {
     /// Removes or completes what a crash has left.
-    pub(super) fn recover(&self, key: &[u8; 32], clock: Clock<'_>) -> io::Result<Found> {
+    pub(super) fn recover(&self, known: &Known<'_>) -> io::Result<Found> {
+        let Known { key, clock, .. } = *known;
         let (mut entries, mut key_matches) = log::parse(&self.log_bytes()?, key);
-        let dirs = self.generations()?;
-        let current = self.current()?;
+        let mut dirs = self.generations()?;
+        let mut current = self.current()?;
+        if let Some(limit) = self.limit(&dirs, entries.last(), known)? {
+            dirs.retain(|seq| *seq <= limit);
+            entries.retain(|e| e.seq <= limit);
+            current = current.filter(|(seq, _)| *seq <= limit);
+            self.disown(&entries, current.is_none(), limit, key)?;
+        }
         let logged = |seq: u64| entries.iter().any(|e| e.seq == seq);
         let last = entries.last().map_or(0, |e| e.seq);
         let highest = dirs.iter().copied().max().unwrap_or(0).max(last);
@@ -52,6 +59,40 @@ impl Volume {
             key_matches,
             highest,
         })
+    }
+
+    /// The highest number that can have been given, if there is a higher one on the volume. A visible one has a directory.
+    fn limit(
+        &self,
+        dirs: &[u64],
+        last: Option<&Entry>,
+        known: &Known<'_>,
+    ) -> io::Result<Option<u64>> {
+        let numbers = dirs.iter().copied().chain(last.map(|e| e.seq));
+        let highest = numbers.max().unwrap_or(0);
+        if highest <= LEAP {
+            return Ok(None);
+        }
+        let given = (known.given)().map_err(|e| io::Error::other(e.message))?;
+        let limit = given.saturating_add(LEAP);
+        Ok((highest > limit).then_some(limit))
+    }
+
+    /// Takes away what has a number that was not given.
+    fn disown(
+        &self,
+        entries: &[Entry],
+        is_visible: bool,
+        limit: u64,
+        key: &[u8; 32],
+    ) -> io::Result<()> {
+        if is_visible {
+            self.root.remove(CURRENT)?;
+        }
+        for seq in self.generations()?.into_iter().filter(|seq| *seq > limit) {
+            self.root.remove(&generation_dir(seq))?;
+        }
+        self.write_log(entries, key)
     }
 
     /// When the current generation became visible; never too early.

@@ -11,6 +11,14 @@ use crate::generation::{GenFile, Update};
 
 pub(super) const K: [u8; 32] = [7; 32];
 
+pub(super) fn known() -> Known<'static> {
+    Known {
+        key: &K,
+        clock: &now,
+        given: &|| Ok(0),
+    }
+}
+
 /// A volume in a directory of its own.
 pub(super) struct Bed {
     dir: TempDir,
@@ -18,7 +26,12 @@ pub(super) struct Bed {
 }
 
 pub(super) fn bed() -> Bed {
-    let dir = tempfile::tempdir().unwrap();
+    // Where there is one, in memory as volumes are: a disk is slow to make thousands of directories.
+    let shm = std::path::Path::new("/dev/shm");
+    let dir = match shm.is_dir() {
+        true => tempfile::tempdir_in(shm).unwrap(),
+        false => tempfile::tempdir().unwrap(),
+    };
     let volume = Volume::open(dir.path(), true).unwrap().unwrap();
     Bed { dir, volume }
 }
@@ -34,17 +47,15 @@ impl Bed {
     }
 
     pub(super) fn publish(&self, expect: u64, generation: &Generation) -> Entry {
-        self.volume
-            .publish(&K, expect, 0, generation, &now)
-            .unwrap()
+        self.volume.publish(&known(), expect, generation).unwrap()
     }
 
     pub(super) fn verify(&self) -> Verdict {
-        self.volume.verify(&K, &now).unwrap()
+        self.volume.verify(&known()).unwrap()
     }
 
     pub(super) fn log(&self) -> Vec<Entry> {
-        let (entries, key_matches) = self.volume.log(&K, &now).unwrap();
+        let (entries, key_matches) = self.volume.log(&known()).unwrap();
         assert!(key_matches);
         entries
     }
@@ -178,21 +189,26 @@ fn a_file_may_turn_into_a_directory_and_back() {
 fn only_who_knows_the_current_one_publishes() {
     let bed = bed();
     let g = swap(&[("a", "1")]);
-    let publish = |expect| bed.volume.publish(&K, expect, 0, &g, &now);
+    let publish = |expect| bed.volume.publish(&known(), expect, &g);
     assert_eq!(kind(publish(1)), RefusalKind::Conflict { current: 0 });
     assert_eq!(bed.home(), [""; 0]);
     bed.publish(0, &g);
     assert_eq!(kind(publish(0)), RefusalKind::Conflict { current: 1 });
-    assert_eq!(bed.volume.publish(&K, 1, 40, &g, &now).unwrap().seq, 41);
+    let more = Known {
+        given: &|| Ok(40),
+        ..known()
+    };
+    assert_eq!(bed.volume.publish(&more, 1, &g).unwrap().seq, 41);
     let bad = swap(&[("../x", "1")]);
     assert_eq!(
-        kind(bed.volume.publish(&K, 41, 0, &bad, &now)),
+        kind(bed.volume.publish(&known(), 41, &bad)),
         RefusalKind::Invalid
     );
-    assert_eq!(
-        kind(bed.volume.publish(&K, 41, u64::MAX, &g, &now)),
-        RefusalKind::Invalid
-    );
+    let all = Known {
+        given: &|| Ok(u64::MAX),
+        ..known()
+    };
+    assert_eq!(kind(bed.volume.publish(&all, 41, &g)), RefusalKind::Invalid);
 }
 
 #[test]
@@ -210,7 +226,14 @@ fn the_time_of_an_entry_is_that_of_the_last_visible_change() {
     };
     let entry = bed
         .volume
-        .publish(&K, 0, 0, &swap(&[("a", "1")]), &clock)
+        .publish(
+            &Known {
+                clock: &clock,
+                ..known()
+            },
+            0,
+            &swap(&[("a", "1")]),
+        )
         .unwrap();
     assert_eq!(
         entry.at,
@@ -260,7 +283,7 @@ fn rename_gives_a_new_inode_and_inplace_the_same() {
         (bed.sees("r"), bed.sees("i"), bed.verify()),
         (Some("".into()), Some("".into()), Verdict::Intact)
     );
-    bed.volume.restore(&K, 1, 4, 0, &now).unwrap();
+    bed.volume.restore(&known(), 1, 4).unwrap();
     assert_eq!(
         (bed.sees("r"), bed.sees("i"), bed.verify()),
         (Some("1".into()), Some("1".into()), Verdict::Intact)
@@ -280,7 +303,7 @@ fn any_update_mode_follows_any_other_and_kept_generations_stay_as_they_were() {
                 (Some("2".into()), Verdict::Intact),
                 "{from:?} {to:?}"
             );
-            let back = bed.volume.restore(&K, 1, 2, 0, &now).unwrap();
+            let back = bed.volume.restore(&known(), 1, 2).unwrap();
             assert_eq!(
                 (bed.sees("a"), bed.verify()),
                 (Some("1".into()), Verdict::Intact),
@@ -298,7 +321,7 @@ fn only_a_kept_generation_that_is_what_it_was_is_restored() {
     let bed = bed();
     bed.publish(0, &swap(&[("a", "1")]));
     bed.publish(1, &swap(&[("a", "2")]));
-    let restore = |seq, expect| bed.volume.restore(&K, seq, expect, 0, &now);
+    let restore = |seq, expect| bed.volume.restore(&known(), seq, expect);
     assert_eq!(kind(restore(1, 1)), RefusalKind::Conflict { current: 2 });
     assert_eq!(kind(restore(7, 2)), RefusalKind::Invalid);
     std::fs::write(bed.path(".locket/1/files/a"), "evil").unwrap();
@@ -315,12 +338,12 @@ fn pruning_leaves_the_current_and_the_named_ones() {
             &generation(&[("a", &seq.to_string(), 0o444, Update::Rename)]),
         );
     }
-    bed.volume.prune(&K, &[2, 77], &now).unwrap();
+    bed.volume.prune(&known(), &[2, 77]).unwrap();
     assert_eq!(
         (bed.seqs(), bed.home()),
         (vec![2, 5], vec!["2".into(), "5".into(), "log".to_owned()])
     );
-    bed.volume.prune(&K, &[], &now).unwrap();
+    bed.volume.prune(&known(), &[]).unwrap();
     assert_eq!(
         (bed.seqs(), bed.sees("a"), bed.verify()),
         (vec![5], Some("4".into()), Verdict::Intact)
@@ -331,11 +354,11 @@ fn pruning_leaves_the_current_and_the_named_ones() {
 fn a_cleared_volume_is_empty() {
     let bed = bed();
     assert_eq!(
-        (bed.verify(), bed.volume.highest().unwrap()),
+        (bed.verify(), bed.volume.highest(0).unwrap()),
         (Verdict::Empty, 0)
     );
     bed.publish(0, &swap(&[("a/b", "1")]));
-    assert_eq!(bed.volume.highest().unwrap(), 1);
+    assert_eq!(bed.volume.highest(0).unwrap(), 1);
     bed.volume.clear().unwrap();
     assert_eq!((bed.verify(), bed.log()), (Verdict::Empty, vec![]));
     assert_eq!(bed.volume.root.names().unwrap(), [""; 0]);
@@ -464,7 +487,7 @@ fn links_pipes_and_devices_that_were_planted_lead_nowhere() {
     }
     // Nothing to read in any of them, and nobody waits for a writer.
     assert!(matches!(
-        bed.volume.verify(&K, &now).unwrap(),
+        bed.volume.verify(&known()).unwrap(),
         Verdict::Drifted(_)
     ));
     bed.volume.clear().unwrap();
@@ -494,26 +517,151 @@ fn what_is_not_ours_stays() {
     assert!(bed.path("pipe").metadata().unwrap().file_type().is_fifo());
 }
 
+/// A directory in a directory, and so on; by one handle, as no path is so long.
+fn nested(at: &std::path::Path, depth: u32) {
+    let mode = rustix::fs::Mode::RWXU;
+    std::fs::create_dir_all(at).unwrap();
+    let mut dir = rustix::fs::open(at, rustix::fs::OFlags::RDONLY, mode).unwrap();
+    for _ in 0..depth {
+        rustix::fs::mkdirat(&dir, "d", mode).unwrap();
+        dir = rustix::fs::openat(&dir, "d", rustix::fs::OFlags::RDONLY, mode).unwrap();
+    }
+}
+
+#[test]
+fn a_tree_of_any_depth_is_walked_around_or_removed() {
+    let bed = bed();
+    let g = swap(&[("a", "1")]);
+    bed.publish(0, &g);
+    nested(&bed.path("theirs"), 3000);
+    assert_eq!(bed.verify(), Verdict::Intact);
+    for name in ["stage", "77", "new", "1/files/a"] {
+        let place = bed.path(&format!(".locket/{name}"));
+        let _ = std::fs::remove_file(&place);
+        nested(&place, 3000);
+        std::fs::write(place.join("1.up"), "").unwrap();
+        std::fs::create_dir(place.join("3.up")).unwrap();
+        let current = bed.log().last().unwrap().seq;
+        bed.publish(current, &g);
+        assert_eq!(bed.verify(), Verdict::Intact, "{name}");
+    }
+    bed.volume.prune(&known(), &[]).unwrap();
+    assert_eq!(bed.home().len(), 2, "{:?}", bed.home());
+    std::fs::remove_file(bed.path("a")).unwrap();
+    nested(&bed.path("a"), 3000);
+    bed.volume.clear().unwrap();
+    assert_eq!(bed.volume.root.names().unwrap(), [""; 0]);
+}
+
+/// They do not open: <https://man7.org/linux/man-pages/man2/open.2.html>, `ENXIO`.
+#[test]
+fn sockets_in_the_place_of_our_files_are_replaced() {
+    let bed = bed();
+    let g = swap(&[("a", "1")]);
+    for name in [
+        ".locket/log",
+        "..data/manifest",
+        "..data/env",
+        "..data/files/a",
+    ] {
+        let current = bed.log().last().map_or(0, |e| e.seq);
+        bed.publish(current, &g);
+        let place = bed.path(name);
+        std::fs::remove_file(&place).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(&place).unwrap();
+        let current = bed.log().last().map_or(0, |e| e.seq);
+        bed.publish(current, &g);
+        assert_eq!(bed.verify(), Verdict::Intact, "{name}");
+    }
+}
+
+#[test]
+fn files_that_are_larger_than_any_of_ours_are_none_of_ours() {
+    let bed = bed();
+    let g = generation(&[
+        ("a", "1", 0o444, Update::Swap),
+        ("i", "2", 0o444, Update::Inplace),
+    ]);
+    for name in [
+        ".locket/log",
+        "..data/manifest",
+        "..data/env",
+        "..data/files/a",
+        "i",
+    ] {
+        let current = bed.log().last().map_or(0, |e| e.seq);
+        bed.publish(current, &g);
+        let file = std::fs::OpenOptions::new();
+        let file = file.clone().write(true).open(bed.path(name)).unwrap();
+        file.set_len(1 << 30).unwrap();
+        let current = bed.log().last().unwrap().seq;
+        if name != ".locket/log" {
+            assert!(matches!(bed.verify(), Verdict::Drifted(_)), "{name}");
+        }
+        bed.publish(current, &g);
+        assert_eq!(bed.verify(), Verdict::Intact, "{name}");
+    }
+}
+
+/// Whoever can write the volume must not be able to use the numbers up: what was given stands on the project volume.
+#[test]
+fn numbers_that_were_never_given_are_taken_away() {
+    let last = u64::MAX - 1;
+    let spoils: [(&str, fn(&Bed)); 3] = [
+        ("a directory", |bed| {
+            std::fs::create_dir(bed.path(&format!(".locket/{}", u64::MAX - 1))).unwrap();
+        }),
+        ("a visible generation", |bed| {
+            let forged = bed.path(&format!(".locket/{}", u64::MAX - 1));
+            std::fs::rename(bed.path(".locket/1"), forged).unwrap();
+            std::fs::remove_file(bed.path("..data")).unwrap();
+            symlink(format!(".locket/{}", u64::MAX - 1), bed.path("..data")).unwrap();
+        }),
+        ("an entry of the log", |bed| {
+            let (mut entries, _) = bed.volume.log(&known()).unwrap();
+            entries[0].seq = u64::MAX - 1;
+            std::fs::write(bed.path(".locket/log"), log::format(&entries, &K)).unwrap();
+        }),
+    ];
+    for (what, spoil) in spoils {
+        let bed = bed();
+        let g = swap(&[("a", "1")]);
+        bed.publish(0, &g);
+        spoil(&bed);
+        assert_eq!(bed.volume.highest(1).unwrap(), 1, "{what}");
+        let current = bed.log().last().map_or(0, |e| e.seq);
+        assert!(current < last, "{what}: {current}");
+        let entry = bed.publish(current, &g);
+        assert!(entry.seq <= 2, "{what}: {}", entry.seq);
+        assert_eq!(bed.verify(), Verdict::Intact, "{what}");
+        assert!(!bed.home().contains(&last.to_string()), "{what}");
+    }
+}
+
 #[test]
 fn a_new_key_is_told_and_a_publish_or_recompute_brings_the_log_to_it() {
     let bed = bed();
     let g = swap(&[("a", "1")]);
     bed.publish(0, &g);
     let other = [8; 32];
-    assert!(!bed.volume.log(&other, &now).unwrap().1);
+    let other_key = Known {
+        key: &other,
+        ..known()
+    };
+    assert!(!bed.volume.log(&other_key).unwrap().1);
     assert_eq!(
-        bed.volume.verify(&other, &now).unwrap(),
+        bed.volume.verify(&other_key).unwrap(),
         Verdict::Drifted(vec![".locket/log".into()])
     );
     bed.volume
-        .publish(&other, 1, 0, &swap(&[("a", "2")]), &now)
+        .publish(&other_key, 1, &swap(&[("a", "2")]))
         .unwrap();
-    let (entries, true) = bed.volume.log(&other, &now).unwrap() else {
+    let (entries, true) = bed.volume.log(&other_key).unwrap() else {
         panic!("still the old key")
     };
     assert_eq!(entries[0].fingerprint, fingerprint(&other, &g));
     std::fs::remove_file(bed.path(".locket/1/env")).unwrap();
-    bed.volume.recompute(&K, &now).unwrap();
+    bed.volume.recompute(&known()).unwrap();
     assert_eq!(
         bed.seqs(),
         [2],

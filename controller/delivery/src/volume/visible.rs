@@ -9,9 +9,9 @@ use rustix::fs::FileType;
 
 use super::Volume;
 use super::manifest::{Manifest, Target};
-use crate::dir::Dir;
+use crate::dir::{Dir, is_absent};
 use crate::generation::Update;
-use crate::layout::{CURRENT, FILES, HOME, STAGE, generation_dir, link_text};
+use crate::layout::{CURRENT, FILES, HOME, PATH_LIMIT, STAGE, generation_dir, link_text};
 
 /// Mode of every directory of ours that an app may walk through.
 pub(super) const OPEN: u32 = 0o755;
@@ -192,7 +192,10 @@ impl Volume {
         if meta.is_none_or(|m| m.kind != FileType::RegularFile) {
             return Ok(false);
         }
-        let visible = self.root.read(&target.path)?;
+        let visible = match self.root.read(&target.path) {
+            Err(e) if is_absent(&e) => return Ok(false),
+            visible => visible?,
+        };
         // For as long as its generation can be overwritten through it, it is not a file of its own.
         let shared = target.update == Update::Inplace && !self.can_overwrite(&target.path)?;
         Ok(!shared && visible == self.root.read(&source(seq, target))?)
@@ -235,6 +238,10 @@ impl Volume {
                     true => name,
                     false => format!("{dir}/{name}"),
                 };
+                // No name of ours is longer, and the kernel would not take it.
+                if path.len() > PATH_LIMIT {
+                    continue;
+                }
                 let Some(meta) = self.root.meta(&path)? else {
                     continue;
                 };
@@ -257,9 +264,12 @@ impl Volume {
 
 fn names(root: &Dir, dir: &str) -> io::Result<Vec<String>> {
     if dir.is_empty() {
-        root.names()
-    } else {
-        root.dir(dir)?.names()
+        return root.names();
+    }
+    match root.dir(dir) {
+        // An app may have taken it away since.
+        Err(e) if is_absent(&e) => Ok(Vec::new()),
+        dir => dir?.names(),
     }
 }
 
