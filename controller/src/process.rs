@@ -15,6 +15,7 @@ use locket_engine::watcher::{Action, Event};
 use locket_provider::SecretValue;
 use locket_runtime::{Config, Controller, Trigger};
 use tokio::net::UnixListener;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
@@ -151,14 +152,39 @@ pub async fn run(
 
 /// The engine's events. Each is a hint: the pass looks for itself. In a client too: what it has seen of containers must not grow old.
 pub(crate) async fn follow_engine(service: Arc<Service>) {
+    let (made, names) = mpsc::unbounded_channel();
+    tokio::join!(
+        follow_events(&service, made),
+        follow_volumes(&service, names)
+    );
+}
+
+fn ask(service: &Service, project: &ProjectName, trigger: Trigger) {
+    if service.is_mine(project) {
+        service.enqueue(project, trigger);
+    }
+}
+
+/// Whose the volumes are that were made: their events do not say it. Asked aside, so that no event waits for an answer.
+async fn follow_volumes(service: &Service, mut names: mpsc::UnboundedReceiver<String>) {
+    while let Some(name) = names.recv().await {
+        let volume = service.shared().host.engine.volume(&name).await;
+        let volume = volume.ok().flatten();
+        if let Some(project) = volume.as_ref().and_then(|v| v.labels.get(COMPOSE_PROJECT)) {
+            ask(
+                service,
+                &project.as_str().into(),
+                Trigger::change("volume created"),
+            );
+        }
+    }
+}
+
+async fn follow_events(service: &Arc<Service>, made: mpsc::UnboundedSender<String>) {
     let shared = Arc::clone(service.shared());
     let mut events = shared.host.engine.events();
     let mut listed: BTreeSet<ProjectName> = BTreeSet::new();
-    let ask = |project: &ProjectName, trigger: Trigger| {
-        if service.is_mine(project) {
-            service.enqueue(project, trigger);
-        }
-    };
+    let ask = |project: &ProjectName, trigger: Trigger| ask(service, project, trigger);
     while let Some(event) = events.next().await {
         shared.cache.observe(&event);
         match event {
@@ -184,14 +210,8 @@ pub(crate) async fn follow_engine(service: Arc<Service>) {
                 }
             }
             Event::Volume(it) => match it.action {
-                Action::Create => {
-                    let volume = shared.host.engine.volume(&it.name).await.ok().flatten();
-                    if let Some(project) =
-                        volume.as_ref().and_then(|v| v.labels.get(COMPOSE_PROJECT))
-                    {
-                        ask(&project.as_str().into(), Trigger::change("volume created"));
-                    }
-                }
+                // The receiver ends after this.
+                Action::Create => drop(made.send(it.name)),
                 _ => service
                     .known()
                     .iter()

@@ -333,12 +333,16 @@ async fn render(
         name.clone(),
         Key::new(*order.key),
     );
-    // Up to a second of CPU when a template uses bcrypt.
-    let rendering = tokio::task::spawn_blocking(move || {
+    let is_slow = locket_render::is_slow(&wanted.items, &own);
+    let rendering = move || {
         let items: &[Item] = desired.services.get(&service).map_or(&[], |s| &s.items);
         locket_render::render(items, &own, &key, RenderOptions::default())
-    });
-    let rendered = match rendering.await {
+    };
+    let rendered = match is_slow {
+        true => tokio::task::spawn_blocking(rendering).await,
+        false => Ok(rendering()),
+    };
+    let rendered = match rendered {
         Ok(Ok(rendered)) => rendered,
         Ok(Err(problems)) => {
             let first = problems.first();

@@ -19,5 +19,5 @@ mod values;
 
 pub use error::{Reason, RenderError};
 pub use limits::{BCRYPT_COST, BCRYPT_LIMIT, ENV_LIMIT, FILE_LIMIT, TOTAL_LIMIT, WORK_LIMIT};
-pub use render::{Key, RenderOptions, Rendered, RenderedFile, render};
+pub use render::{Key, RenderOptions, Rendered, RenderedFile, is_slow, render};
 pub use values::Values;

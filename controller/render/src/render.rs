@@ -7,7 +7,7 @@ use locket_crds::id::SecretName;
 use locket_crds::item::{Content, Input, Item, Target};
 use locket_crds::reference::SecretRef;
 use locket_crds::spec::{FileMode, Operand};
-use locket_crds::template::{Expr, Part, Template};
+use locket_crds::template::{Expr, Filter, Part, Template};
 use locket_provider::SecretValue;
 use sha2::Sha256;
 use zeroize::Zeroizing;
@@ -49,9 +49,38 @@ pub struct RenderedFile {
     pub file: FileMode,
 }
 
-/// Renders the items of one service. All or nothing.
-///
-/// CPU only, but up to a second of it when `bcrypt` is used (see [`crate::BCRYPT_LIMIT`]): not for an async worker thread.
+/// Bytes through filters that take so little time that nobody notices.
+const QUICK: usize = 1 << 20;
+
+/// Whether rendering may take seconds of CPU (see [`crate::BCRYPT_LIMIT`] and [`crate::WORK_LIMIT`]): not for a thread on which
+/// others wait.
+pub fn is_slow(items: &[Item], values: &impl Values) -> bool {
+    let mut bytes = 0_usize;
+    for item in items {
+        let Content::Template { template, names } = &item.content else {
+            continue;
+        };
+        for part in template.parts() {
+            let Part::Expr(it) = part else {
+                continue;
+            };
+            let reference = match &it.operand {
+                Operand::Ref(reference) => Some(reference),
+                Operand::Name(name) => names.get(name).map(|input| &input.reference),
+            };
+            let value = reference.and_then(|it| values.get(it));
+            let length = value.map_or(0, |it| it.expose().len());
+            bytes = bytes.saturating_add(length.saturating_mul(it.filters.len()));
+            let hashes = |it: &Filter| matches!(it, Filter::Bcrypt | Filter::Htpasswd(_));
+            if bytes > QUICK || it.filters.iter().any(hashes) {
+                return true;
+            }
+        }
+    }
+    false
+}
+
+/// Renders the items of one service. All or nothing. CPU only, and much of it if [`is_slow`].
 ///
 /// # Errors
 /// Every problem of every item, in the order of the items. Nothing of a value is in them.

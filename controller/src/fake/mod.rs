@@ -195,7 +195,7 @@ impl World {
                     None => std::future::pending().await,
                 }
             };
-            tokio::select! { _ = controller.run(std::future::pending()) => {}, () = follow => {} }
+            tokio::select! { biased; _ = controller.run(std::future::pending()) => {}, () = follow => {} }
         });
         Someone {
             service,

@@ -39,6 +39,7 @@ impl Watches {
             }
             let again = self.again;
             tokio::select! {
+                biased;
                 said = self.all.next(), if !self.all.is_empty() => match said {
                     Some((id, true)) => {
                         let users = sources.users(id);

@@ -324,6 +324,28 @@ async fn the_engine_restarts_and_everything_comes_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn events_are_heard_while_the_engine_takes_its_time_over_volumes() {
+    let world = up().await;
+    let slow = Fault::Delay(Duration::from_secs(30));
+    world.fake.faults().on("GET /volumes/many", slow, 20);
+    for n in 0..20 {
+        let name = format!("many-{n}");
+        let none = std::collections::BTreeMap::new();
+        let made = world.engine.create_volume(&name, &none, &none);
+        made.await.unwrap();
+    }
+    let before = tokio::time::Instant::now();
+    let anchor = "locket-anchor-shop-1";
+    world.engine.remove(anchor, true).await.unwrap();
+    world
+        .until("another anchor runs", async |w| {
+            w.engine.inspect(anchor).await.unwrap().is_some()
+        })
+        .await;
+    assert!(before.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_removed_anchor_is_replaced_and_nothing_restarts() {
     let world = up().await;
     world

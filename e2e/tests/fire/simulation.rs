@@ -13,7 +13,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use locket_controller::fake::{Another, Runs, World};
 use locket_engine::fake::{App, EventFault, Fault, Glance};
-use locket_engine::{Healthcheck, RestartPolicy, Status};
+use locket_engine::{CreateContainer, Healthcheck, RestartPolicy, Status};
 use tokio::time::{Instant, sleep};
 
 /// So many tests share the schedules, and the cores.
@@ -27,17 +27,45 @@ services:
   locket: { provider: { type: locket } }
 "#;
 
-/// What can be up. `api` and `db` use the secret that changes most.
-const PROJECTS: [&str; 4] = [
-    "  api: { image: app, depends_on: [locket], x-locket: { secrets: [key], env: { KEY: key } } }
+/// What can be up.
+struct Shape {
+    text: &'static str,
+    /// The files that each service is given.
+    files: &'static [(&'static str, &'static [&'static str])],
+    /// Who may be restarted for a new value of `key`, and of `other`.
+    restarts: [&'static [&'static str]; 2],
+}
+
+const SHAPES: [Shape; 4] = [
+    Shape {
+        text: "  api: { image: app, depends_on: [locket], x-locket: { secrets: [key], env: { KEY: key } } }
   mailer: { image: app, depends_on: [locket], x-locket: [other] }",
-    "  db: { image: app, depends_on: [locket], x-locket: [key] }
+        files: &[("api", &["key"]), ("mailer", &["other"])],
+        restarts: [&["api"], &["mailer"]],
+    },
+    Shape {
+        text: "  db: { image: app, depends_on: [locket], x-locket: [key] }
   api: { image: app, depends_on: [locket, db], x-locket: [key, other] }",
-    "  db: { image: app, depends_on: [locket], x-locket: { secrets: [key], on_change: { exec: [cp, /run/secrets/key, /state/key] } } }
+        files: &[("db", &["key"]), ("api", &["key", "other"])],
+        restarts: [&["db", "api"], &["api"]],
+    },
+    // `db` is told by a hook before the others get a new value.
+    Shape {
+        text: "  db: { image: app, depends_on: [locket], x-locket: { secrets: [key], on_change: { exec: [cp, /run/secrets/key, /state/key] } } }
   api: { image: app, depends_on: [locket, db], x-locket: [key] }",
-    "  api: { image: app, depends_on: [locket], x-locket: { secrets: [key], on_change: 'signal:SIGHUP' } }
+        files: &[("db", &["key"]), ("api", &["key"])],
+        restarts: [&["api"], &[]],
+    },
+    Shape {
+        text: "  api: { image: app, depends_on: [locket], x-locket: { secrets: [key], on_change: 'signal:SIGHUP' } }
   mailer: { image: app, depends_on: { locket: { condition: service_started }, api: { condition: service_started, restart: true } }, x-locket: [other] }",
+        files: &[("api", &["key"]), ("mailer", &["other"])],
+        restarts: [&[], &["mailer"]],
+    },
 ];
+
+/// A container that has nothing to do with us.
+const BYSTANDER: &str = "bystander";
 
 /// A schedule under way.
 struct Run {
@@ -57,15 +85,15 @@ struct Run {
     /// How often each service may have been started, at most.
     most: BTreeMap<String, u32>,
     offset: i64,
-    /// `db` is told by a hook before the others get a new value.
-    has_hook: bool,
+    shape: &'static Shape,
 }
 
 impl Run {
     async fn new(seed: u64, trace: Arc<Mutex<Vec<String>>>) -> Self {
         let mut rng = Rng::with_seed(seed);
-        let project = rng.usize(..PROJECTS.len());
-        let text = format!("{HEAD}{}\n", PROJECTS[project]);
+        let project = rng.usize(..SHAPES.len());
+        let shape = &SHAPES[project];
+        let text = format!("{HEAD}{}\n", shape.text);
         let mut world = World::alone("shop", &text).await;
         let app = App {
             reload_on: Some("SIGHUP".to_owned()),
@@ -112,14 +140,25 @@ impl Run {
             latest: locket_engine::Time::default(),
             most,
             offset: 0,
-            has_hook: PROJECTS[project].contains("exec:"),
+            shape,
         };
         it.note(format!("project {project}"));
         it.set("key", false);
         it.set("other", false);
+        let bystander = CreateContainer {
+            name: BYSTANDER.to_owned(),
+            image: "app".to_owned(),
+            ..CreateContainer::default()
+        };
+        it.world.engine.create(&bystander).await.unwrap();
         it.world.start_controller().await;
         it.world.up().await.unwrap();
         it
+    }
+
+    /// Whether `db` is told by a hook, before the others get a new value.
+    fn has_hook(&self) -> bool {
+        self.shape.text.contains("exec:")
     }
 
     fn note(&self, what: String) {
@@ -136,8 +175,11 @@ impl Run {
         );
         values.push(value.clone());
         self.world.backend.set(secret, &value);
-        // A restart for the value, and one to put the last good one back. Any service may be restarted along.
-        self.may_start(if is_bad { 2 } else { 1 });
+        // A restart for the value, and one to put the last good one back.
+        let restarts = self.shape.restarts[usize::from(secret == "other")];
+        for service in restarts {
+            *self.most.get_mut(*service).unwrap() += if is_bad { 2 } else { 1 };
+        }
         self.note(format!("{secret} = {value}"));
         value
     }
@@ -154,6 +196,17 @@ impl Run {
     fn some_service(&mut self) -> String {
         let n = self.rng.usize(..self.services.len());
         self.services[n].clone()
+    }
+
+    /// Everything that happens, and what must come of it.
+    async fn all(&mut self) {
+        let steps = self.rng.usize(3..12);
+        for _ in 0..steps {
+            self.step().await;
+            self.look();
+        }
+        self.heal().await;
+        self.look_back().await;
     }
 
     /// One thing that happens.
@@ -371,6 +424,15 @@ impl Run {
                 "{service} was started {} times, {most} at most",
                 view.starts
             );
+            // Files and variables of one start are of one generation.
+            if let Some(variable) = view.env.get("KEY").filter(|_| view.ready) {
+                let file = view.files.get("/run/secrets/key");
+                assert_eq!(
+                    file,
+                    Some(variable),
+                    "{service} has two values of one secret"
+                );
+            }
             let volume = self
                 .world
                 .fake
@@ -381,6 +443,33 @@ impl Run {
                     assert!(values.contains(&text), "{name} of {service} is no value");
                 }
             }
+        }
+    }
+
+    /// What was never ours was never touched, and what we wrote down and say has no value in it.
+    async fn look_back(&self) {
+        let id = self.world.fake.glance(BYSTANDER).unwrap().id;
+        let touched = |it: &&String| it.contains(&id) && !it.starts_with("GET ");
+        let all = self.world.fake.requests();
+        assert_eq!(all.iter().find(touched), None, "the bystander was touched");
+
+        let mut said = self.world.report().await;
+        said += &format!("{:?}", self.world.events().await);
+        let mut open = vec![self.world.fake.volume_dir("shop_locket").unwrap()];
+        while let Some(dir) = open.pop() {
+            for entry in std::fs::read_dir(dir).unwrap() {
+                let path = entry.unwrap().path();
+                match path.is_dir() {
+                    true => open.push(path),
+                    false => said += &String::from_utf8_lossy(&std::fs::read(path).unwrap()),
+                }
+            }
+        }
+        for value in self.values.values().flatten() {
+            assert!(
+                !said.contains(value.as_str()),
+                "{value} was written down or said"
+            );
         }
     }
 
@@ -435,17 +524,18 @@ impl Run {
                 ));
             }
             // Nobody gets ahead of a database that cannot be told.
-            let waits = self.has_hook && (self.stopped.contains("db") || self.is_unclear("db"));
+            let waits = self.has_hook() && (self.stopped.contains("db") || self.is_unclear("db"));
             if waits {
                 continue;
             }
             let volume = format!("shop_locket-{service}");
             let volume = self.world.fake.volume_dir(&volume).unwrap();
             let view = self.world.view(service);
-            for (secret, values) in &self.values {
-                let wanted = values.last().unwrap();
+            let given = self.shape.files.iter().find(|it| it.0 == service).unwrap();
+            for secret in given.1 {
+                let wanted = self.values[secret].last().unwrap();
                 let Ok(text) = std::fs::read_to_string(volume.join(secret)) else {
-                    continue;
+                    return Some(format!("{service} has no {secret} in its volume"));
                 };
                 // What is rejected is followed by something else in the end, or stays away.
                 if wanted.starts_with("bad") {
@@ -455,7 +545,7 @@ impl Run {
                     return Some(format!("{service} has {text} in its volume"));
                 }
                 // A hook tells `db` without a restart.
-                let is_told = self.has_hook && service == "db";
+                let is_told = self.has_hook() && service == "db";
                 let file = format!("/run/secrets/{secret}");
                 if !is_told && view.files.get(&file).map(Vec::as_slice) != Some(wanted.as_bytes()) {
                     return Some(format!("{service} does not run with {wanted}"));
@@ -488,13 +578,13 @@ impl Drop for Run {
 /// A directory of the engine that it ran on.
 async fn schedule(seed: u64, trace: Arc<Mutex<Vec<String>>>) -> PathBuf {
     let mut run = Run::new(seed, trace).await;
-    let steps = run.rng.usize(3..12);
-    for _ in 0..steps {
-        run.step().await;
-        run.look();
-    }
-    run.heal().await;
+    run.all().await;
     run.world.fake.volume_dir("shop_locket").unwrap()
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().start_paused(true).build().unwrap()
 }
 
 fn one(seed: u64) {
@@ -510,11 +600,7 @@ fn one(seed: u64) {
     let told = std::panic::catch_unwind({
         let trace = Arc::clone(&trace);
         move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .start_paused(true)
-                .build()
-                .unwrap();
+            let runtime = runtime();
             // Debug builds make large futures.
             let directory = runtime.block_on(Box::pin(schedule(seed, trace)));
             drop(runtime);
@@ -539,6 +625,28 @@ fn part(part: u64) {
 #[test]
 fn one_schedule() {
     one(std::env::var("LOCKET_SEED").map_or(1, |seed| seed.parse().unwrap()));
+}
+
+/// A seed that fails must fail again for whoever looks into it.
+#[test]
+fn a_seed_is_a_schedule() {
+    for seed in 0..20 {
+        let journal = || {
+            let trace: Arc<Mutex<Vec<String>>> = Arc::default();
+            let runtime = runtime();
+            runtime.block_on(Box::pin(async {
+                let mut run = Run::new(seed, Arc::clone(&trace)).await;
+                run.all().await;
+                run.world.fake.journal()
+            }))
+        };
+        let (first, second) = (journal(), journal());
+        let differ = first.iter().zip(&second).position(|(a, b)| a != b);
+        let from = differ
+            .unwrap_or(first.len().min(second.len()))
+            .saturating_sub(5);
+        assert_eq!(first[from..], second[from..], "seed {seed}");
+    }
 }
 
 /// One test each, so that several run at once, and none is long enough to look as if it hung.

@@ -259,7 +259,7 @@ fn root_in_an_application_gains_nothing_and_spoils_its_own_volume_only() {
         bad.exec(&["sh", "-c", attempt]).fails();
     }
     let tree = |p: &Project, service: &str| {
-        let list = "cd /run/secrets && find . | sed 's|/[0-9]*/|/N/|; s|/[0-9]*$|/N|' | sort && stat -c '%n %a %u' *";
+        let list = "cd /run/secrets && find . | sed 's|/[0-9]*/|/N/|; s|/[0-9]*$|/N|' | sort -u && stat -c '%n %a %u' *";
         p.container(service).exec(&["sh", "-c", list]).ok().text()
     };
     let before = tree(&p, "good");

@@ -170,6 +170,7 @@ impl App {
                 break env;
             }
             tokio::select! {
+                biased;
                 () = tokio::time::sleep(LOOK_EVERY) => {}
                 () = tokio::time::sleep_until(gives_up_at) => return self.boot_within.1,
                 Some(signal) = process.signals.recv() => {
@@ -190,6 +191,7 @@ impl App {
                 return code;
             }
             tokio::select! {
+                biased;
                 () = tokio::time::sleep_until(checks.next.unwrap_or(started + NEVER)) => checks.run(&process),
                 () = tokio::time::sleep_until(judged_at.unwrap_or(started + NEVER)), if checks.next.is_none() => {
                     judged_at = None;

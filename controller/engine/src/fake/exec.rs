@@ -83,6 +83,7 @@ pub(crate) async fn run(
         }
     };
     let code = tokio::select! {
+        biased;
         code = program => code,
         _ = container_ended.changed() => 137,
     };
@@ -118,6 +119,7 @@ pub(crate) async fn pump(
         let (mut out_open, mut err_open) = (true, true);
         while out_open || err_open {
             let (stream, bytes) = tokio::select! {
+                biased;
                 read = from_program.read(&mut chunk), if out_open => match read {
                     Ok(n @ 1..) => (STDOUT, chunk[..n].to_vec()),
                     _ => {
@@ -140,6 +142,7 @@ pub(crate) async fn pump(
         let _ = to_client.shutdown().await;
     };
     tokio::select! {
+        biased;
         () = input => {}
         () = output => {}
     }

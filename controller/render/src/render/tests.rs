@@ -401,3 +401,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_takes_its_time_is_known_before() {
+    let large = vec![b'x'; 2 << 20];
+    let values = values(&[("small", b"x"), ("large", &large)]);
+    let slow = |text: &str| is_slow(&[item(env("A"), template(text))], &values);
+    assert!(!slow(
+        "{{ small | sha256 }} {{ large }} {{ missing | sha256 }}"
+    ));
+    assert!(slow("{{ small | bcrypt }}"));
+    assert!(slow("{{ small | htpasswd('me') }}"));
+    assert!(slow("{{ large | sha256 }}"));
+    assert!(!is_slow(&[item(env("A"), secret("large"))], &values));
+}
