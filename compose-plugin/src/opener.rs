@@ -14,7 +14,7 @@ use locket_crds::id::{ProjectName, SourceName};
 use locket_crds::spec::{Credential, SourceSpec};
 use locket_provider::{Error, SecretStore, SecretValue};
 use locket_providers::local::{Connect, LocalClient, Pipes};
-use locket_providers::{Context, Environment, MarkKey, ReadCredential, Surroundings};
+use locket_providers::{Context, Environment, MarkKey, ReadCredential, Servers, Surroundings};
 
 use crate::credentials::Beside;
 
@@ -52,6 +52,7 @@ pub struct Opener {
     roots: Vec<PathBuf>,
     credentials: Arc<dyn ReadCredential>,
     mark_key: MarkKey,
+    servers: Servers,
     /// For the controller: what decides whether its environment is anybody's business.
     config: Option<RwLock<Arc<HostConfig>>>,
 }
@@ -71,6 +72,7 @@ impl Opener {
             roots,
             credentials,
             mark_key,
+            servers: Servers::default(),
             config: None,
         }
     }
@@ -88,6 +90,7 @@ impl Opener {
             roots: Vec::new(),
             credentials,
             mark_key,
+            servers: Servers::default(),
             config,
         }
     }
@@ -129,6 +132,7 @@ impl OpenStore for Opener {
             roots: self.roots.clone(),
             credentials: Arc::clone(&self.credentials),
             mark_key: self.mark_key.clone(),
+            servers: self.servers.clone(),
         };
         locket_providers::open(source, &context)
     }

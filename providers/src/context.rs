@@ -12,6 +12,7 @@ use locket_provider::{Error, ErrorKind, SecretValue, SecretVersion};
 use sha2::Sha256;
 
 use crate::local::LocalClient;
+use crate::slots::Servers;
 
 /// Environment variables, as main took them.
 pub type Environment = BTreeMap<String, SecretValue>;
@@ -67,6 +68,8 @@ pub struct Context {
     pub credentials: Arc<dyn ReadCredential>,
     /// Key of the marks of values that have no version; random, kept at most as long as the marks are.
     pub mark_key: MarkKey,
+    /// What is asked of whom right now.
+    pub servers: Servers,
 }
 
 /// Makes version marks out of values. Equal values have equal marks under one key, and a mark tells nothing else.

@@ -42,6 +42,11 @@ const BUNDLES: [&str; 3] = [
 pub struct Base(Url);
 
 impl Base {
+    /// Scheme, host and port: which server it is.
+    pub fn origin(&self) -> String {
+        self.0.origin().ascii_serialization()
+    }
+
     /// Reads a base URL; a path prefix is kept.
     ///
     /// # Errors

@@ -21,6 +21,7 @@ mod hold;
 mod http;
 pub mod local;
 pub mod openbao;
+mod slots;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use locket_crds::spec::SourceSpec;
 use locket_provider::{Error, ErrorKind, SecretStore};
 
 pub use context::{Context, Environment, MarkKey, ReadCredential, Surroundings};
+pub use slots::Servers;
 
 /// Types that are known and come in a later version, so that a typing error is told from patience.
 const LATER: [&str; 12] = [

@@ -289,6 +289,11 @@ impl Api {
         .await
     }
 
+    /// Which server it is.
+    pub(super) fn origin(&self) -> String {
+        self.base.origin()
+    }
+
     async fn connect(&self) -> Result<Http, Error> {
         let ca = match &self.ca {
             Some(ca) => Some(self.credentials.read(ca).await?),

@@ -31,15 +31,14 @@ use mount::{Engine, Mounts, Place};
 
 /// Requests of one batch that are under way at once.
 const CONCURRENT: usize = 8;
-/// The same of all batches together: what all projects ask of one server.
-const OF_ALL: usize = 16;
 
 /// One server and one login.
 pub struct OpenBao {
     api: Api,
     mounts: Mounts,
     key: MarkKey,
-    slots: Semaphore,
+    /// What all projects ask of the server, whatever their login.
+    slots: Arc<Semaphore>,
 }
 
 /// What costs one read: a path, and for KV 2 the version that is pinned.
@@ -95,11 +94,12 @@ impl OpenBao {
     /// # Errors
     /// [`ErrorKind::Invalid`] when the configuration is not complete or makes no sense.
     pub fn new(source: &SourceSpec, context: &Context) -> Result<Self, Error> {
+        let api = Api::new(source, context)?;
         Ok(Self {
-            api: Api::new(source, context)?,
+            slots: context.servers.slots(&api.origin()),
+            api,
             mounts: Mounts::default(),
             key: context.mark_key.clone(),
-            slots: Semaphore::new(OF_ALL),
         })
     }
 

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use futures_util::future::{BoxFuture, FutureExt};
 use locket_provider::SecretValue;
 use locket_providers::local::{Connect, LocalClient, Pipes, session};
-use locket_providers::{Context, MarkKey, Surroundings};
+use locket_providers::{Context, MarkKey, Servers, Surroundings};
 
 /// Sessions on threads, each over a socket pair, as an exec in the container would be.
 pub struct Sessions {
@@ -113,5 +113,6 @@ pub fn context() -> Context {
         roots: vec![],
         credentials: Arc::new(Surroundings(Default::default())),
         mark_key: MarkKey::new([7; 32]),
+        servers: Servers::default(),
     }
 }
