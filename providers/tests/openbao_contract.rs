@@ -308,10 +308,14 @@ async fn all_projects_together_ask_a_server_for_so_much_at_once_and_no_more() {
     let refs: Vec<SecretRef> = (0..20)
         .flat_map(|n| bao.set(&format!("s{n}"), &[("value", "v")]))
         .collect();
-    let store = bao.store().await;
-    assert!(store.fetch(&refs).await.iter().all(Result::is_ok));
+    // Each with a login of its own.
+    let (one, context) = (bao.source(format!("http://{}", bao.address)), context());
+    let stores: Vec<_> = (0..5).map(|_| open(&one, &context).unwrap()).collect();
+    for store in &stores {
+        assert!(store.fetch(&refs).await.iter().all(Result::is_ok));
+    }
     bao.fake.world().takes = Duration::from_millis(5);
-    let projects = (0..10).map(|_| store.fetch(&refs));
+    let projects = stores.iter().flat_map(|it| [it.fetch(&refs), it.fetch(&refs)]);
     let all = futures_util::future::join_all(projects).await;
     assert!(all.iter().flatten().all(Result::is_ok));
     let most = bao.fake.world().busy[1];
