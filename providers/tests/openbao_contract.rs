@@ -315,7 +315,9 @@ async fn all_projects_together_ask_a_server_for_so_much_at_once_and_no_more() {
         assert!(store.fetch(&refs).await.iter().all(Result::is_ok));
     }
     bao.fake.world().takes = Duration::from_millis(5);
-    let projects = stores.iter().flat_map(|it| [it.fetch(&refs), it.fetch(&refs)]);
+    let projects = stores
+        .iter()
+        .flat_map(|it| [it.fetch(&refs), it.fetch(&refs)]);
     let all = futures_util::future::join_all(projects).await;
     assert!(all.iter().flatten().all(Result::is_ok));
     let most = bao.fake.world().busy[1];

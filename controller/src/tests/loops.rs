@@ -51,6 +51,32 @@ async fn a_change_restarts_who_uses_it_once_and_nobody_else() {
     );
 }
 
+/// `docker compose -f` with some of the files, or without a profile: what is up and not meant goes on.
+#[tokio::test(start_paused = true)]
+async fn who_is_left_out_of_an_up_is_looked_after_as_before() {
+    let mut world = up().await;
+    let mailer = "  mailer: { image: app, depends_on: [locket], x-locket: [other] }\n";
+    let entry = ", other: local:other";
+    world.edit(mailer, "");
+    world.edit(entry, "");
+    world.up().await.unwrap();
+    world.ready().await;
+    assert_eq!(world.view("mailer").starts, 1);
+    world.backend.set("other", "p");
+    world
+        .until("the value arrives", async |w| {
+            w.has("mailer", "other") == "p"
+        })
+        .await;
+    world.ready().await;
+    assert_eq!(world.view("mailer").starts, 2);
+    world.edit("key: local:key", "key: local:key, other: local:other");
+    world.edit("services:\n", &format!("services:\n{mailer}"));
+    world.up().await.unwrap();
+    world.ready().await;
+    assert_eq!(world.view("mailer").starts, 2);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_source_that_nobody_uses_cannot_be_asked_again() {
     let world = up().await;

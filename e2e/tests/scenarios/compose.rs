@@ -1,4 +1,4 @@
-//! Plain docker compose agrees with us before, during and after. No controller runs here.
+//! Plain docker compose agrees with us before, during and after. Hardly any controller runs here.
 //! No twins on the fake engine: all of it is about what compose itself makes of our file, and what is said to its user.
 
 use locket_e2e::{Project, eventually};
@@ -149,7 +149,7 @@ fn one_service_alone_gets_only_its_own() {
 /// Compose enables the profile of a service that is named, and of no other.
 #[test]
 fn a_service_of_a_profile_that_is_started_by_name_gets_its_own() {
-    let (p, key) = project("by-name");
+    let (mut p, key) = project("by-name");
     p.edit(
         "compose.yaml",
         "  plain:\n",
@@ -163,6 +163,15 @@ fn a_service_of_a_profile_that_is_started_by_name_gets_its_own() {
     assert_eq!(run.stdout, key.as_bytes());
     p.compose(&["up", "-d", "job"]).ok();
     assert_eq!(p.container("job").env("KEY").unwrap(), key.as_bytes());
+    // It goes on when the others are brought up without it.
+    let controller = p.controller(&[]);
+    p.compose(&["up", "-d"]).ok();
+    let next = p.canary("next");
+    p.store("key", &next);
+    eventually(60, "the job has the next value", || {
+        (p.container("job").env("KEY")? == next.as_bytes()).then_some(())
+    });
+    controller.stop();
     // Compose's own `down` leaves what it is not told of.
     p.compose(&["--profile", "jobs", "down", "-v"]).ok();
     p.finish();
