@@ -151,6 +151,22 @@ async fn configuration_and_credential_files_lie_beside_the_store() {
 }
 
 #[tokio::test]
+async fn a_file_of_the_configuration_is_replaced_only_over_what_was_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = ConfigFile::Grants;
+    let (one, two) = (
+        Sessions::new(dir.path()).client(),
+        Sessions::new(dir.path()).client(),
+    );
+    assert!(one.replace_config(file, b"", b"one").await.unwrap());
+    // The other one has read before that.
+    assert!(!two.replace_config(file, b"", b"two").await.unwrap());
+    assert_eq!(two.read_config(file).await.unwrap().unwrap(), b"one");
+    assert!(two.replace_config(file, b"one", b"both").await.unwrap());
+    assert_eq!(one.read_config(file).await.unwrap().unwrap(), b"both");
+}
+
+#[tokio::test]
 async fn a_change_by_another_session_is_a_hint_to_this_one() {
     let dir = tempfile::tempdir().unwrap();
     let (reader, writer) = (

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::Args;
 use locket_controller::labelled;
@@ -29,10 +28,8 @@ use crate::project;
 const HEADER: &str =
     "# Written by `docker locket trust`: what the controller of this engine reads for whom.\n";
 
-/// How often grants are written again that somebody else has overwritten.
-const ATTEMPTS: u32 = 5;
-/// So long after a write another one that began before it is over.
-const SETTLE: Duration = Duration::from_millis(50);
+/// How often a change is made anew, because somebody else has changed the file meanwhile.
+const ATTEMPTS: u32 = 20;
 
 /// Arguments of `trust`.
 #[derive(Debug, Clone, Args)]
@@ -78,7 +75,7 @@ pub async fn run(args: TrustArgs, cx: &Context) -> Result<ExitCode> {
     let spec = &asked(&args.compose, cx).await?;
     let store = cx.store().await?;
     let used = project::references(&resolve(spec).0);
-    let (before, config) = grants(&store).await?;
+    let (_, config) = grants(&store).await?;
     let wanted = missing(&config, spec, &used)?;
     for name in rootless(&config, spec, &used)? {
         cx.term.warn(format_args!(
@@ -125,10 +122,7 @@ pub async fn run(args: TrustArgs, cx: &Context) -> Result<ExitCode> {
             lines(&path)
         ));
     }
-    write(&store, &before, &wanted, |config| {
-        missing(config, spec, &used)
-    })
-    .await?;
+    grant(&store, &wanted, |config| missing(config, spec, &used)).await?;
     cx.term.info(format_args!("granted to {}", spec.project));
     tell_unseen(cx, &own).await?;
     Ok(ExitCode::SUCCESS)
@@ -185,67 +179,50 @@ async fn grants(store: &LocalClient) -> Result<(String, HostConfig)> {
     Ok((String::from_utf8_lossy(&text).into_owned(), config))
 }
 
-/// Adds grants to the file. Others do that too: one who writes at the same time must lose nothing, nor do we.
-async fn write(
+/// Adds what was agreed to: of it, what is still missing. More than that nobody has seen.
+async fn grant(
     store: &LocalClient,
-    before: &str,
     agreed: &[MissingGrant],
     missing: impl Fn(&HostConfig) -> Result<Vec<MissingGrant>>,
 ) -> Result<()> {
-    let mut before = before.to_owned();
-    let mut wanted = agreed.to_vec();
-    for _ in 0..ATTEMPTS {
-        let (now, config) = grants(store).await?;
-        if now != before {
-            // Of what was agreed to, what is still missing: more than that nobody has seen.
-            let still: Vec<String> = missing(&config)?.iter().map(ToString::to_string).collect();
-            wanted = agreed
-                .iter()
-                .filter(|it| still.contains(&it.to_string()))
-                .cloned()
-                .collect();
-            before = now;
-        }
-        if wanted.is_empty() {
-            return Ok(());
-        }
-        let text = added(&before, &wanted);
-        // It is parsed before it is written: a broken file would take the grants of all projects away.
-        config::parse(ConfigFile::Grants.file_name(), text.clone().into_bytes())?;
-        store
-            .write_config(ConfigFile::Grants, text.as_bytes())
-            .await
-            .map_err(store_error)?;
-        // Whoever read before this and wrote after it has taken it away again: then the next round sees another text.
-        before = text;
-        tokio::time::sleep(SETTLE).await;
-        if grants(store).await?.0 == before {
-            return Ok(());
-        }
-    }
-    Err(
-        CommandError::user("grants.yaml is being changed by somebody else all the time")
-            .hint("run `docker locket trust` again"),
-    )
+    change(store, |text, config| {
+        let still: Vec<String> = missing(config)?.iter().map(ToString::to_string).collect();
+        let is_missing = |it: &&MissingGrant| still.contains(&it.to_string());
+        let wanted: Vec<_> = agreed.iter().filter(is_missing).cloned().collect();
+        Ok((!wanted.is_empty()).then(|| added(text, &wanted)))
+    })
+    .await
 }
 
-/// Takes the grants of a project out of the file, also those that somebody else adds meanwhile.
+/// Takes the grants of a project out of the file.
 async fn revoke(store: &LocalClient, project: &str) -> Result<()> {
+    change(store, |text, _| without(text, project)).await
+}
+
+/// Replaces `grants.yaml` by what `changed` makes of it, if it makes anything. Others do that too: if the file is another one by
+/// then, nothing is written, and `changed` is asked about that one.
+async fn change(
+    store: &LocalClient,
+    mut changed: impl FnMut(&str, &HostConfig) -> Result<Option<String>>,
+) -> Result<()> {
     for _ in 0..ATTEMPTS {
-        let text = grants(store).await?.0;
-        let Some(less) = without(&text, project)? else {
+        let (text, config) = grants(store).await?;
+        let Some(new) = changed(&text, &config)? else {
             return Ok(());
         };
-        config::parse(ConfigFile::Grants.file_name(), less.clone().into_bytes())?;
-        store
-            .write_config(ConfigFile::Grants, less.as_bytes())
+        // It is parsed before it is written: a broken file would take the grants of all projects away.
+        config::parse(ConfigFile::Grants.file_name(), new.clone().into_bytes())?;
+        let replaced = store
+            .replace_config(ConfigFile::Grants, text.as_bytes(), new.as_bytes())
             .await
             .map_err(store_error)?;
-        tokio::time::sleep(SETTLE).await;
+        if replaced {
+            return Ok(());
+        }
     }
     Err(
         CommandError::user("grants.yaml is being changed by somebody else all the time")
-            .hint("run `docker locket trust --revoke` again"),
+            .hint("run the command again"),
     )
 }
 
@@ -407,11 +384,109 @@ fn added(known: &str, missing: &[MissingGrant]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+    use std::os::unix::net::UnixStream;
+    use std::path::PathBuf;
+    use std::sync::Arc;
+
+    use futures_util::FutureExt as _;
+    use futures_util::future::{BoxFuture, join_all};
     use locket_crds::compose::{ModelInput, compile};
     use locket_crds::resolve::resolve;
     use locket_crds::text::Text;
+    use locket_providers::local::{Connect, Pipes, session};
 
     use super::*;
+
+    /// Sessions with a store in a folder.
+    struct Sessions(PathBuf);
+
+    impl Connect for Sessions {
+        fn connect(&self) -> BoxFuture<'_, io::Result<Pipes>> {
+            async {
+                let (ours, theirs) = UnixStream::pair()?;
+                let root = self.0.clone();
+                std::thread::spawn(move || session::serve(&root, None, &theirs, &theirs));
+                ours.set_nonblocking(true)?;
+                let (output, input) = tokio::net::UnixStream::from_std(ours)?.into_split();
+                Ok(Pipes {
+                    input: Box::new(input),
+                    output: Box::new(output),
+                })
+            }
+            .boxed()
+        }
+    }
+
+    fn entry(project: &str) -> String {
+        format!("  - project: {project}\n    references: [\"local:/shared\"]\n")
+    }
+
+    #[tokio::test]
+    async fn who_has_read_before_somebody_else_wrote_reads_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join(ConfigFile::Grants.file_name());
+        let store = LocalClient::new(Arc::new(Sessions(dir.path().to_owned())));
+        let all = |projects: &[&str]| {
+            let entries: String = projects.iter().copied().map(entry).collect();
+            format!("{HEADER}grants:\n{entries}")
+        };
+        std::fs::write(&file, all(&["shop", "bank"])).unwrap();
+        let mut reads = Vec::new();
+        change(&store, |text, _| {
+            reads.push(text.to_owned());
+            if reads.len() == 1 {
+                // Somebody grants more, just now.
+                std::fs::write(&file, all(&["shop", "bank", "mill"])).unwrap();
+            }
+            without(text, "shop")
+        })
+        .await
+        .unwrap();
+        assert_eq!(
+            reads,
+            [all(&["shop", "bank"]), all(&["shop", "bank", "mill"])]
+        );
+        let left = std::fs::read_to_string(&file).unwrap();
+        assert_eq!(
+            left,
+            all(&["bank", "mill"]),
+            "what came is kept, what went is gone"
+        );
+    }
+
+    #[tokio::test]
+    async fn of_many_who_grant_and_take_back_at_once_nobody_loses() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = || LocalClient::new(Arc::new(Sessions(dir.path().to_owned())));
+        for round in 0..10 {
+            let each = (0..8).map(|n| {
+                let store = store();
+                async move {
+                    let (name, before) = (format!("p{round}-{n}"), format!("p{}-{n}", round - 1));
+                    let entry = entry(&name);
+                    let more = |text: &str, _: &HostConfig| match text {
+                        "" => Ok(Some(format!("{HEADER}grants:\n{entry}"))),
+                        text if text.contains("grants:") => Ok(Some(format!("{text}{entry}"))),
+                        text => Ok(Some(format!("{text}grants:\n{entry}"))),
+                    };
+                    change(&store, more).await.unwrap();
+                    revoke(&store, &before).await.unwrap();
+                }
+            });
+            join_all(each).await;
+        }
+        let (_, config) = grants(&store()).await.unwrap();
+        let mut left: Vec<_> = config.grants.iter().flat_map(|it| &it.project).collect();
+        left.sort();
+        let wanted: Vec<_> = (0..8).map(|n| format!("p9-{n}")).collect();
+        assert!(
+            left.iter()
+                .map(|it| it.as_str())
+                .eq(wanted.iter().map(String::as_str)),
+            "{left:?}"
+        );
+    }
 
     const SHOP: &str = r#"
 name: shop

@@ -287,11 +287,33 @@ impl LocalClient {
     /// # Errors
     /// When it cannot be written.
     pub async fn write_config(&self, file: ConfigFile, text: &[u8]) -> Result<(), Error> {
+        let over = None;
         self.done(
-            Request::WriteConfig { file },
+            Request::WriteConfig { file, over },
             vec![Zeroizing::new(text.to_vec())],
         )
         .await
+    }
+
+    /// Replaces a file of the host's configuration if it is still the one that was `read`, and says whether it was. A file that
+    /// is not there counts as an empty one.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn replace_config(
+        &self,
+        file: ConfigFile,
+        read: &[u8],
+        text: &[u8],
+    ) -> Result<bool, Error> {
+        let over = Some(wire::digest(read));
+        let request = Request::WriteConfig { file, over };
+        let blobs = vec![Zeroizing::new(text.to_vec())];
+        match self.call(request, blobs, DEADLINE).await?.0 {
+            Reply::Done => Ok(true),
+            Reply::Outdated => Ok(false),
+            _ => Err(nonsense()),
+        }
     }
 
     /// A credential file that was copied beside the store; `name` is of `[a-zA-Z0-9._-]`.

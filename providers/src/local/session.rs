@@ -227,9 +227,16 @@ impl Session<'_> {
                 })
             }
             Request::ReadConfig { file } => self.bytes(&self.config(file)),
-            Request::WriteConfig { file } => {
+            Request::WriteConfig { file, over } => {
+                let path = self.config(file);
                 let _lock = self.store.lock()?;
-                replace(&self.config(file), &blob())?;
+                if let Some(over) = over {
+                    let there = read_if_there(&path)?.unwrap_or_default();
+                    if wire::digest(&there) != over {
+                        return plain(Reply::Outdated);
+                    }
+                }
+                replace(&path, &blob())?;
                 plain(Reply::Done)
             }
             Request::ReadFile { name } => self.bytes(&self.credential(&name)?),

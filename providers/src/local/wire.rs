@@ -8,6 +8,7 @@ use std::io::{self, Read};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use locket_provider::ErrorKind;
@@ -45,6 +46,11 @@ impl ConfigFile {
             Self::Grants => "grants.yaml",
         }
     }
+}
+
+/// What tells one text of a file from another. A file that is not there counts as an empty one.
+pub(super) fn digest(text: &[u8]) -> String {
+    format!("{:x}", Sha256::digest(text))
 }
 
 /// A name and, for an older value, its version.
@@ -87,9 +93,12 @@ pub(super) enum Request {
     ReadConfig {
         file: ConfigFile,
     },
-    /// Blob: the text.
+    /// Blob: the text. A session that does not know `over` writes as if it were not there.
     WriteConfig {
         file: ConfigFile,
+        /// [`digest`] of what the writer has read: over anything else nothing is written.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        over: Option<String>,
     },
     ReadFile {
         name: String,
@@ -131,6 +140,8 @@ pub(super) enum Reply {
         found: bool,
     },
     Done,
+    /// Nothing was written: what is there is not what the writer has read.
+    Outdated,
     Failed {
         fault: Fault,
     },
@@ -277,6 +288,23 @@ mod tests {
         let read = read::<Request>(&mut &bytes[..]).unwrap().unwrap();
         assert_eq!((read.id, read.blobs), (7, frame.blobs));
         assert!(matches!(read.body, Request::Set { name } if name == "shop/db"));
+    }
+
+    #[test]
+    fn programs_of_other_versions_read_each_other_s_requests() {
+        let read = |text: &str| serde_json::from_str::<Request>(text).unwrap();
+        let older = read(r#"{"op":"write_config","file":"grants"}"#);
+        assert!(matches!(older, Request::WriteConfig { over: None, .. }));
+        let newer = read(r#"{"op":"write_config","file":"grants","unheard":"of"}"#);
+        assert!(matches!(newer, Request::WriteConfig { .. }));
+        let plain = Request::WriteConfig {
+            file: ConfigFile::Host,
+            over: None,
+        };
+        assert_eq!(
+            serde_json::to_string(&plain).unwrap(),
+            r#"{"op":"write_config","file":"host"}"#
+        );
     }
 
     #[test]
