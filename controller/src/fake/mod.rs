@@ -392,6 +392,15 @@ impl World {
             .await
     }
 
+    /// `docker locket pause`, or `resume`.
+    ///
+    /// # Errors
+    /// As [`crate::access::Access::pause`].
+    pub async fn pause(&self, paused: bool) -> Result<(), crate::access::Error> {
+        let someone = self.someone().await;
+        someone.service.pause(&self.name(), paused).await
+    }
+
     /// What the gate does at `docker compose down`.
     ///
     /// # Errors

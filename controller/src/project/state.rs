@@ -8,7 +8,7 @@ use locket_crds::spec::ProjectSpec;
 use locket_engine::Container;
 
 use super::{Error, Mode, Project, Shared};
-use crate::link::{self, Lease, Link};
+use crate::link::{self, Lease, Link, Switches};
 use crate::observe;
 use crate::own::anchor;
 use crate::spec::Applied;
@@ -123,21 +123,23 @@ impl Project {
 
     /// Services that a partial spec left out go with their last container.
     pub(super) async fn drop_kept(&mut self, containers: &[Arc<Container>]) -> Result<(), Error> {
-        let (Some(applied), Some(link)) = (&mut self.applied, &self.link) else {
+        let (Some(applied), Some(link)) = (&self.applied, &self.link) else {
             return Ok(());
         };
         let gone = |name: &ServiceName| containers.iter().all(|c| observe::service_of(c) != *name);
-        let gone: Vec<ServiceName> = applied.kept.iter().filter(|n| gone(n)).cloned().collect();
+        let gone: Vec<&ServiceName> = applied.kept.iter().filter(|n| gone(n)).collect();
         if gone.is_empty() {
             return Ok(());
         }
-        for name in &gone {
-            applied.kept.remove(name);
-            applied.spec.services.remove(name);
-            applied.spec.model.remove(name);
+        let mut left = applied.clone();
+        for name in gone {
+            left.kept.remove(name);
+            left.spec.services.remove(name);
+            left.spec.model.remove(name);
         }
-        self.compiled = None;
-        Ok(link.write_spec(applied).await?)
+        link.write_spec(&left).await?;
+        (self.applied, self.compiled) = (Some(left), None);
+        Ok(())
     }
 
     /// Takes a spec for a look only: nothing is written.
@@ -157,11 +159,12 @@ impl Project {
     /// # Errors
     /// When it cannot be written.
     pub async fn pause(&mut self, paused: bool) -> Result<(), Error> {
-        self.switches.paused = paused;
-        match &self.link {
-            Some(link) => Ok(link.write_switches(&self.switches).await?),
-            None => Ok(()),
+        let switches = Switches { paused };
+        if let Some(link) = &self.link {
+            link.write_switches(&switches).await?;
         }
+        self.switches = switches;
+        Ok(())
     }
 
     /// Opens the way in, so that something can be written; whether the lease is ours, or whose it is.

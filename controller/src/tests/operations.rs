@@ -86,6 +86,34 @@ async fn a_start_that_is_refused_is_said_and_is_not_tried_in_a_loop() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_pause_that_cannot_be_written_down_is_none() {
+    let world = up("restart", Runs::default(), App::default()).await;
+    let is_paused = async |world: &World| {
+        let it = world.condition(None, ConditionKind::Paused).await;
+        it.is_some_and(|it| it.status)
+    };
+    // Nothing can be written where a folder is.
+    let volume = world.fake.volume_dir("shop_locket").unwrap();
+    let folder = volume.join("state/switches.json");
+    std::fs::create_dir(&folder).unwrap();
+    let refused = world.pause(true).await.unwrap_err();
+    assert_eq!(refused.reason, "Unavailable");
+    world.backend.set("key", "two");
+    world
+        .until("it is restarted", async |w| w.has("api", "key") == "two")
+        .await;
+    assert!(!is_paused(&world).await);
+    std::fs::remove_dir(&folder).unwrap();
+    world.pause(true).await.unwrap();
+    world.until("it is paused", is_paused).await;
+    std::fs::remove_file(&folder).unwrap();
+    std::fs::create_dir(&folder).unwrap();
+    world.pause(false).await.unwrap_err();
+    sleep(Duration::from_secs(60)).await;
+    assert!(is_paused(&world).await);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_long_grace_period_is_waited_for_and_asked_for_once() {
     let runs = Runs {
         stop_timeout: Some(120),
