@@ -254,7 +254,7 @@ async fn anchors(
         if !idle.is_empty()
             && !idle
                 .iter()
-                .any(|it| is_young(it.state.started_at, seen.now))
+                .any(|it| is_young(it.state.started_at.or(it.created_at), seen.now))
         {
             let names: Vec<&str> = idle.iter().map(|it| it.name.as_str()).collect();
             out.leftovers.push(Leftover {
@@ -275,9 +275,10 @@ async fn anchors(
     Ok(())
 }
 
+/// What is of an unknown age counts as young: a clock that was set back says nothing about it.
 fn is_young(begun: Option<Time>, now: Option<Time>) -> bool {
     let age = now.and_then(|now| now.checked_sub(begun?));
-    age.is_some_and(|nanos| u128::from(nanos) < YOUNG.as_nanos())
+    age.is_none_or(|nanos| u128::from(nanos) < YOUNG.as_nanos())
 }
 
 /// Containers through which an image was to be read, when somebody was interrupted.

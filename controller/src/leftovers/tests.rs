@@ -116,6 +116,34 @@ async fn the_anchor_of_a_project_without_containers_is_released_and_its_memory_s
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_clock_that_was_set_back_says_nothing_about_is_left_alone() {
+    let hour = 3_600 * 1_000_000_000;
+    let world = gone().await;
+    let (host, _) = hosts(&world.engine);
+    world.fake.set_clock_offset(-hour);
+    sleep(YOUNG).await;
+    assert_eq!(left(&host).await, "", "it began in the future");
+    world.fake.set_clock_offset(0);
+    let mut known = Vec::new();
+    for name in world.anchors().await {
+        known.extend(world.engine.inspect(&name).await.unwrap());
+    }
+    world.engine.remove(&known[0].id, true).await.unwrap();
+    // One that somebody has made, and died before it was started.
+    let again = CreateContainer {
+        name: known[0].name.clone(),
+        image: known[0].image.clone(),
+        cmd: Some(known[0].cmd.clone()),
+        labels: known[0].labels.clone(),
+        ..CreateContainer::default()
+    };
+    world.engine.create(&again).await.unwrap();
+    assert_eq!(left(&host).await, "", "it may be started yet");
+    sleep(YOUNG).await;
+    assert_eq!(left(&host).await, "container locket-anchor-shop-1");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_project_that_somebody_works_on_is_left_alone() {
     let world = gone().await;
     sleep(YOUNG).await;
