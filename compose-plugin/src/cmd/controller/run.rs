@@ -130,7 +130,8 @@ fn log(format: Format, level: &str, cx: &Context) -> Result<()> {
     started.map_err(|e| CommandError::internal("the log cannot be started").because(e))
 }
 
-/// Listens at a path. Who may use the engine may ask the controller: `group` is that of the engine's socket.
+/// Listens at a path. Who may use the engine may ask the controller: `group` is that of the engine's socket. The kernel lets nobody
+/// else connect; a look at the peer's credentials would tell no more than that, so there is none.
 async fn listen(path: &Path, group: Option<u32>) -> Result<UnixListener> {
     let failed = |e: io::Error| {
         CommandError::user(format!(
