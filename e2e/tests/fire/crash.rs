@@ -382,6 +382,21 @@ fn down() {
         starts: &[],
         values: &[],
         is_up: true,
-        also: nothing,
+        also: |w| {
+            Box::pin(async {
+                assert_eq!(of_the_project(w).await, [""; 0], "it is gone");
+                sleep(Duration::from_secs(3600)).await;
+                assert_eq!(of_the_project(w).await, [""; 0], "nothing comes back");
+            })
+        },
     });
+}
+
+/// Containers, anchors and volumes of the project.
+async fn of_the_project(world: &World) -> Vec<String> {
+    let containers = world.engine.containers(&[]).await.unwrap();
+    let volumes = world.engine.volumes(&[]).await.unwrap();
+    let containers = containers.into_iter().map(|it| it.name);
+    let all = containers.chain(volumes.into_iter().map(|it| it.name));
+    all.filter(|name| name.contains("shop")).collect()
 }
