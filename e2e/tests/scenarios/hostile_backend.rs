@@ -1,6 +1,7 @@
 //! A real OpenBao behind a machine that drops, slows, truncates, refuses and never ends.
 //! No twin on the fake engine: it is about what goes over a wire; how each kind of backend reads an answer is its contract's.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use locket_e2e::{Bao, Controller, Fault, FaultProxy, Project, eventually, holds};
@@ -21,6 +22,9 @@ services:
     depends_on: [locket]
     x-locket: { secrets: [key], on_change: none }
 "#;
+
+/// The shortest pause between two questions: the jitter takes a fifth of `refresh` at most.
+const PAUSE: Duration = Duration::from_millis(800);
 
 struct Bed {
     bao: Bao,
@@ -57,6 +61,23 @@ impl Bed {
         eventually(40, &format!("after {after:?} the value arrives"), || {
             (self.delivered()? == self.value.as_bytes()).then_some(())
         });
+    }
+
+    /// Nothing was asked more often since then than the pauses between two questions allow. In one question a request may be made
+    /// for version and value, and each of them twice, where a token may be void.
+    fn asks_no_more_than(&self, fault: &Fault, before: usize, since: Instant) {
+        // Two more: the one that was under way, and the one that is.
+        let rounds = since.elapsed().as_secs_f64() / PAUSE.as_secs_f64() + 2.0;
+        let most = (4.0 * rounds) as usize;
+        let mut times: BTreeMap<String, usize> = BTreeMap::new();
+        for it in self.proxy.asked().split_off(before) {
+            let line = it.head.lines().next().unwrap_or_default().to_owned();
+            *times.entry(line).or_default() += 1;
+        }
+        assert!(
+            times.values().all(|asked| *asked <= most),
+            "{fault:?}: each at most {most} times: {times:#?}"
+        );
     }
 
     /// What is said of it, once it is known for that reason.
@@ -113,6 +134,7 @@ fn whatever_a_backend_does_the_last_good_value_stays_and_the_next_one_arrives() 
     faults.extend(bodies.map(|body| (Fault::Say(200, body.to_owned()), "Unavailable")));
     for (fault, wanted) in faults {
         let before = bed.value.clone();
+        let (asked, since) = (bed.proxy.asked().len(), Instant::now());
         bed.proxy.set(fault.clone());
         bed.rotates();
         let message = bed.refused(&fault, wanted);
@@ -131,6 +153,11 @@ fn whatever_a_backend_does_the_last_good_value_stays_and_the_next_one_arrives() 
         );
         assert!(tame(&status), "{fault:?}: {status:?}");
         assert_eq!(bed.delivered(), Some(before.into_bytes()), "{fault:?}");
+        // Time enough for a loop without pauses to be told from one with them.
+        while since.elapsed() < Duration::from_secs(3) {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        bed.asks_no_more_than(&fault, asked, since);
         bed.proxy.set(Fault::None);
         bed.arrives(&fault);
     }
