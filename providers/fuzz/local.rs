@@ -3,6 +3,9 @@
 use std::io::{self, Read};
 use std::sync::LazyLock;
 
+use locket_fuzz::growth::linear;
+
+use super::Name;
 use super::document::{Document, HISTORY};
 use super::file::{open, parse_keys, seal};
 use super::wire::{Frame, Reply, Request, read};
@@ -102,6 +105,85 @@ static SEALED: LazyLock<(age::x25519::Identity, Vec<u8>)> = LazyLock::new(|| {
     let sealed = seal(&Document::default(), recipients).unwrap();
     (key, sealed)
 });
+
+/// A name, the largest size, and who makes an input of a size.
+type Family = (&'static str, usize, fn(usize) -> String);
+
+#[test]
+fn work_with_frames_grows_as_they_do() {
+    let all: [Family; 6] = [
+        ("blobs", 1 << 18, |n| {
+            let lengths = vec!["0"; n].join(",");
+            format!(r#"{{"id":1,"blobs":[{lengths}],"body":{{"op":"list","prefix":""}}}}"#)
+        }),
+        ("names", 1 << 16, |n| {
+            let names: Vec<String> = (0..n).map(|i| format!(r#"["shop/k{i}",null]"#)).collect();
+            let names = names.join(",");
+            format!(r#"{{"id":1,"blobs":[],"body":{{"op":"get","wanted":[{names}]}}}}"#)
+        }),
+        ("unknown keys", 1 << 16, |n| {
+            let keys: String = (0..n).map(|i| format!(r#","k{i}":[{i}]"#)).collect();
+            format!(r#"{{"id":1,"blobs":[],"body":{{"op":"list","prefix":""{keys}}}}}"#)
+        }),
+        ("escapes", 1 << 19, |n| {
+            let text = "\\n".repeat(n);
+            format!(r#"{{"id":1,"blobs":[],"body":{{"op":"list","prefix":"{text}"}}}}"#)
+        }),
+        ("faults", 1 << 15, |n| {
+            let fault = r#"{"Err":{"kind":"NotFound","message":"m","help":null}}"#;
+            let all = vec![fault; n].join(",");
+            format!(r#"{{"id":1,"blobs":[],"body":{{"reply":"versions","versions":[{all}]}}}}"#)
+        }),
+        ("an open bracket", 1 << 20, |n| "[".repeat(n)),
+    ];
+    for (what, size, head) in all {
+        let frame = |n| {
+            let head = head(n);
+            [&(head.len() as u32).to_be_bytes()[..], head.as_bytes()].concat()
+        };
+        linear(what, size, frame, |bytes| {
+            frames(bytes);
+        });
+    }
+}
+
+#[test]
+fn work_with_a_document_grows_as_it_does() {
+    let of = |secrets: &[String]| {
+        let all = secrets.join(",");
+        format!(r#"{{"format":"locket-store","version":1,"secrets":{{{all}}}}}"#)
+    };
+    let version = |n: usize| format!(r#"{{"version":{n},"time":"t","text":"x"}}"#);
+    let secret = |name: &str, versions: &[String]| {
+        let (last, all) = (versions.len(), versions.join(","));
+        format!(r#""{name}":{{"last":{last},"versions":[{all}]}}"#)
+    };
+    let load = |text: &String| Document::from_json(text.as_bytes(), "the store").unwrap();
+    let many = |n: usize| {
+        let one = |i| secret(&format!("shop/k{i}"), &[version(1)]);
+        of(&(0..n).map(one).collect::<Vec<_>>())
+    };
+    linear("secrets", 1 << 14, many, |text| {
+        let mut it = load(text);
+        it.merge(load(text), "now").unwrap();
+        for listed in it.list("shop/") {
+            let name = Name::parse(&listed.name).unwrap();
+            it.set(&name, b"y", "now").unwrap();
+        }
+    });
+    // What somebody has written into it by hand.
+    let old = |n: usize| {
+        let versions: Vec<String> = (1..=n).map(version).collect();
+        of(&[secret("shop/key", &versions)])
+    };
+    linear("versions", 1 << 16, old, |text| {
+        let mut it = load(text);
+        let name = Name::parse("shop/key").unwrap();
+        it.history(&name).unwrap();
+        it.set(&name, b"y", "now").unwrap();
+        it.merge(load(text), "now").unwrap();
+    });
+}
 
 locket_fuzz::target!(store_frames, reach: 5, frames);
 locket_fuzz::target!(store_document, reach: 5, document);

@@ -1,6 +1,7 @@
 //! What a server of OpenBao may answer, through what reads it. A server that means harm gets words of an answer into no error.
 
 use locket_crds::reference::SecretRef;
+use locket_fuzz::growth::linear;
 use reqwest::StatusCode;
 use reqwest::header::{DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 
@@ -90,6 +91,56 @@ fn wish(bytes: &[u8]) -> bool {
         }
     }
     hold::retry_after(&headers).is_some()
+}
+
+/// A name, the largest size, and who makes an input of a size.
+type Family = (&'static str, usize, fn(usize) -> String);
+
+#[test]
+fn work_with_an_answer_grows_as_it_does() {
+    fn many(n: usize, one: impl Fn(usize) -> String) -> String {
+        (0..n).map(one).collect::<Vec<_>>().join(",")
+    }
+    let all: [Family; 8] = [
+        ("fields", 1 << 15, |n| {
+            format!(
+                r#"{{"data":{{{}}}}}"#,
+                many(n, |i| format!(r#""k{i}":"v""#))
+            )
+        }),
+        ("one field again and again", 1 << 16, |n| {
+            format!(r#"{{"data":{{{}}}}}"#, many(n, |_| r#""k":"v""#.to_owned()))
+        }),
+        ("fields of a version", 1 << 15, |n| {
+            let fields = many(n, |i| format!(r#""k{i}":"v""#));
+            format!(
+                r#"{{"data":{{"data":{{{fields}}},"metadata":{{"version":1,"created_time":"t"}}}}}}"#
+            )
+        }),
+        ("versions", 1 << 15, |n| {
+            let versions = many(n, |i| format!(r#""{i}":{{"created_time":"t"}}"#));
+            format!(r#"{{"data":{{"current_version":1,"versions":{{{versions}}}}}}}"#)
+        }),
+        ("a field of many parts", 1 << 16, |n| {
+            let parts = many(n, |i| format!(r#"{{"k{i}":[{i}]}}"#));
+            format!(r#"{{"data":{{"k":[{parts}]}}}}"#)
+        }),
+        ("escapes", 1 << 19, |n| {
+            format!(r#"{{"data":{{"k":"{}"}}}}"#, "\\u0041".repeat(n))
+        }),
+        ("names that are not shown as they are", 1 << 15, |n| {
+            let fields = many(n, |i| format!(r#""{i}\u001b":null"#));
+            format!(r#"{{"data":{{{fields}}}}}"#)
+        }),
+        ("an open bracket", 1 << 20, |n| "[".repeat(n)),
+    ];
+    for (what, size, text) in all {
+        // 200, and the body.
+        let answer = |n| [&[50], text(n).as_bytes()].concat();
+        linear(what, size, answer, |bytes| {
+            body(bytes);
+        });
+    }
 }
 
 locket_fuzz::target!(provider_json, reach: 5, body);
