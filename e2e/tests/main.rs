@@ -35,6 +35,7 @@ mod scenarios {
     mod scale;
     mod search;
     mod threats;
+    mod trust;
     mod versions;
     mod via_compose;
     mod ways;
