@@ -26,6 +26,7 @@ mod output;
 mod project;
 mod roles;
 mod signals;
+mod twin;
 mod user_files;
 
 fn main() -> std::process::ExitCode {

@@ -303,6 +303,9 @@ pub struct Applied {
     pub delivered: Vec<(ServiceName, u64)>,
     /// Containers that still run with an old value: name, and why.
     pub outdated: Vec<(String, String)>,
+    /// The directory that the project was applied from until now, if it is another one.
+    #[serde(default)]
+    pub moved_from: Option<String>,
 }
 
 /// `POST /v1/projects/<project>/plan`: what would be done.

@@ -112,6 +112,18 @@ impl Project {
         self.dir = to;
     }
 
+    /// Copies the project's folder, and works in the copy from now on. The name of the folder is the same, and so is that of the
+    /// project. Returns the first one.
+    pub fn copied(&mut self) -> PathBuf {
+        let to = self.root.path().join("copy").join(&self.name);
+        fs::create_dir_all(&to).unwrap();
+        for entry in fs::read_dir(&self.dir).unwrap() {
+            let entry = entry.unwrap();
+            fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+        std::mem::replace(&mut self.dir, to)
+    }
+
     /// Removes the files of the project; its folder stays, empty.
     pub fn deleted(&self) {
         fs::remove_dir_all(&self.dir).unwrap();

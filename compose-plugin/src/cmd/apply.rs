@@ -15,6 +15,7 @@ use crate::error::{CommandError, Result};
 use crate::output::lines;
 use crate::project;
 use crate::signals;
+use crate::twin;
 
 /// Arguments of `apply`.
 #[derive(Debug, Clone, Args)]
@@ -39,7 +40,8 @@ const SHORT: Duration = Duration::from_millis(300);
 /// What keeps the project from being delivered or rolled out.
 pub async fn run(args: ApplyArgs, cx: &Context) -> Result<ExitCode> {
     let (project, spec) = wanted(cx, &args.compose).await?;
-    let access = cx.access(&project::base(cx, &args.compose)).await?;
+    let base = project::base(cx, &args.compose);
+    let access = cx.access(&base).await?;
     let spec_grace = spec.as_ref().map(longest_grace);
     let request = ApplyRequest {
         spec,
@@ -80,6 +82,9 @@ pub async fn run(args: ApplyArgs, cx: &Context) -> Result<ExitCode> {
             lines(name),
             lines(why)
         ));
+    }
+    if let Some(it) = twin::replaced(applied.moved_from.as_deref(), &base) {
+        cx.term.warn(lines(&it));
     }
     let services: Vec<&str> = applied
         .delivered

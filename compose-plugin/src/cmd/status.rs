@@ -17,6 +17,7 @@ use crate::context::Context;
 use crate::error::{CommandError, Result};
 use crate::output::{lines, table};
 use crate::project::{self, ProjectFlag};
+use crate::twin;
 
 /// Arguments of `status`.
 #[derive(Debug, Clone, Args)]
@@ -47,6 +48,8 @@ pub async fn run(args: StatusArgs, cx: &Context) -> Result<ExitCode> {
     };
     let access = cx.access(&project::base(cx, &flags)).await?;
     let files = project::files(cx, &flags)?;
+    // A project that is named need not be this folder's.
+    let is_here = !args.all && flags.project_name.is_none();
     let mut looks = Looks::new(&access, project.as_ref());
     let mut shown = None;
     loop {
@@ -62,7 +65,12 @@ pub async fn run(args: StatusArgs, cx: &Context) -> Result<ExitCode> {
                 cx.now(),
             );
             // Files of a project elsewhere are not at hand.
-            for line in files.iter().flat_map(|files| newer(files, &status)) {
+            let here = files.iter();
+            let told = here.flat_map(|files| {
+                let elsewhere = is_here.then(|| elsewhere(files, project.as_ref()?, &status));
+                newer(files, &status).into_iter().chain(elsewhere.flatten())
+            });
+            for line in told {
                 text.push_str("\n\n");
                 text.push_str(&lines(&line));
             }
@@ -120,6 +128,17 @@ fn newer(files: &Files, status: &Status) -> Option<String> {
         "{} {verb} newer than what was applied: `docker compose up -d` or `docker locket apply` brings it into force",
         names.join(", ")
     ))
+}
+
+/// What is said in a folder whose project was applied from another one of the same name.
+fn elsewhere(files: &Files, project: &ProjectName, status: &Status) -> Option<String> {
+    let it = status.projects.iter().find(|it| it.project == *project)?;
+    twin::is_one(&it.working_dir, &files.project_dir).then(|| {
+        format!(
+            "{project} was applied from {}, not from this folder: for compose both are one project, and the last one counts",
+            it.working_dir
+        )
+    })
 }
 
 /// Everything, a paragraph a project.
@@ -429,6 +448,26 @@ mod tests {
         assert!(told.starts_with("compose.yaml is newer than"), "{told}");
         status.projects[0].applied = Some(Timestamp(u64::MAX));
         assert_eq!(newer(&files, &status), None);
+    }
+
+    #[test]
+    fn a_folder_s_project_that_was_applied_from_another_one_is_told() {
+        let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        for dir in &dirs {
+            std::fs::write(dir.path().join("compose.yaml"), "services: {}\n").unwrap();
+        }
+        let [here, there] = dirs.each_ref().map(|dir| dir.path().to_str().unwrap());
+        let flags = crate::compose::ComposeFlags::default();
+        let files = crate::compose::files::find(&flags, &Default::default(), here.as_ref());
+        let files = files.unwrap();
+        let mut status = shop();
+        let name = status.projects[0].project.clone();
+        status.projects[0].working_dir = here.to_owned();
+        assert_eq!(elsewhere(&files, &name, &status), None);
+        status.projects[0].working_dir = there.to_owned();
+        let told = elsewhere(&files, &name, &status).unwrap();
+        assert!(told.contains(there), "{told}");
+        assert_eq!(elsewhere(&files, &"bank".into(), &status), None);
     }
 
     #[test]

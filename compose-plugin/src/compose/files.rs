@@ -320,10 +320,17 @@ fn settings(text: &str) -> Vec<(String, String)> {
     text.lines().filter_map(one).collect()
 }
 
+/// Whether compose would find a file of its own in this directory.
+pub fn has_one(dir: &Path) -> bool {
+    in_dir(dir, &NAMES).is_some()
+}
+
+fn in_dir(dir: &Path, names: &[&str]) -> Option<PathBuf> {
+    names.iter().map(|name| dir.join(name)).find(|p| p.exists())
+}
+
 /// Looks in a directory, then in its parents.
 fn search(dir: &Path) -> Result<Vec<PathBuf>> {
-    let in_dir =
-        |dir: &Path, names: &[&str]| names.iter().map(|name| dir.join(name)).find(|p| p.exists());
     for dir in dir.ancestors() {
         if let Some(first) = in_dir(dir, &NAMES) {
             return Ok(std::iter::once(first)

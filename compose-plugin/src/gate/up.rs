@@ -19,6 +19,7 @@ use crate::context::{Context, engine_error};
 use crate::endpoint::Parent;
 use crate::error::{CommandError, Result};
 use crate::generate::{needs_volume, refusal, sufficient};
+use crate::twin;
 
 /// Runs it.
 ///
@@ -65,10 +66,10 @@ pub async fn run(
     let access = cx.access(&files.project_dir).await?;
     if there {
         let timeout = timeout(args, &access, cx).await;
-        report(
-            &deliver(&access, &project, spec, timeout, lines).await?,
-            lines,
-        );
+        let applied = deliver(&access, &project, spec, timeout, lines).await?;
+        report(&applied, lines);
+        let replaced = twin::replaced(applied.moved_from.as_deref(), &files.project_dir);
+        replaced.iter().for_each(|it| lines.warning(it));
     }
     if visible > 0 {
         hand_over(&access, spec, lines).await?;
@@ -274,6 +275,7 @@ mod tests {
             controller: false,
             delivered: vec![("api".into(), 3), ("db".into(), 1)],
             outdated: vec![("shop-api-1".into(), "key".into())],
+            moved_from: None,
         };
         expect_test::expect![[r#"
             {"type":"info","message":"shop-api-1 still runs with an old value (key): `docker locket apply` acts on it"}

@@ -270,6 +270,11 @@ impl World {
         self.spec = compiled(&self.project, &self.text);
     }
 
+    /// The same compose file in another directory.
+    pub fn move_to(&mut self, dir: &str) {
+        self.spec.working_dir = dir.to_owned();
+    }
+
     /// Says what compose tells the engine about a service besides what we read of it.
     pub fn runs(&mut self, service: &str, runs: Runs) {
         self.runs.insert(service.to_owned(), runs);

@@ -48,7 +48,7 @@ impl Service {
                 ApplyMode::Act => Mode::Act,
             };
         }
-        self.hand_over(name, &room, request, until, told).await?;
+        let moved_from = self.hand_over(name, &room, request, until, told).await?;
         let start = views.borrow_and_update().pass;
         self.enqueue(name, Trigger::user("apply"));
         let mut waits: Option<String> = None;
@@ -87,13 +87,15 @@ impl Service {
                         .into_iter()
                         .for_each(|w| told(Progress::Warning(w)));
                     applied.controller = self.role == Role::Controller;
+                    applied.moved_from = moved_from;
                     return Ok(applied);
                 }
             }
         }
     }
 
-    /// Writes the spec down; waits for whoever has the lease.
+    /// Writes the spec down; waits for whoever has the lease. Says which directory the project was applied from until now, if it
+    /// is another one.
     async fn hand_over(
         self: &Arc<Self>,
         name: &ProjectName,
@@ -101,7 +103,7 @@ impl Service {
         request: ApplyRequest,
         until: Instant,
         told: &mut (dyn FnMut(Progress) + Send),
-    ) -> Result<(), Error> {
+    ) -> Result<Option<String>, Error> {
         let mut said = false;
         loop {
             let mut project = room.enter(until).await?;
@@ -118,6 +120,10 @@ impl Service {
             };
             match lease {
                 Some(Lease::Ours(_)) => {
+                    let moved_from = request.spec.as_ref().and_then(|new| {
+                        let old = &project.applied.as_ref()?.spec.working_dir;
+                        (*old != new.working_dir).then(|| old.clone())
+                    });
                     if let Some(spec) = request.spec.clone() {
                         self.write_down(name, &mut project, spec).await?;
                     }
@@ -132,7 +138,7 @@ impl Service {
                         h.verify = true;
                         h.retry |= request.mode == ApplyMode::Act;
                     });
-                    return Ok(());
+                    return Ok(moved_from);
                 }
                 Some(Lease::Held(holder)) if Instant::now() >= until => {
                     return Err(Error::new(

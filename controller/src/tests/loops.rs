@@ -517,6 +517,18 @@ async fn a_project_that_is_down_is_released() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_applies_from_another_directory_is_told_of_the_first() {
+    let mut world = up().await;
+    let first = world.spec().working_dir.clone();
+    assert_eq!(world.gate().await.unwrap().moved_from, None);
+    world.move_to("/elsewhere");
+    assert_eq!(world.gate().await.unwrap().moved_from, Some(first));
+    assert_eq!(world.gate().await.unwrap().moved_from, None);
+    // What was applied last has no other directory.
+    assert_eq!(world.apply().await.unwrap().moved_from, None);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_project_that_is_removed_without_a_word_is_released_too() {
     let world = up().await;
     for service in ["api", "mailer"] {
