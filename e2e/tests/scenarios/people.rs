@@ -1,6 +1,7 @@
 //! Compose and people act on the same containers as the controller, at the same time and in ways that nobody has planned.
 //! No twins on the fake engine, where the simulation does the like: here it is about what compose and the engine make of it.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
@@ -27,10 +28,15 @@ services:
     depends_on: [locket, api]
 "#;
 
-fn project(scenario: &str, compose: &str) -> (Project, Controller) {
+fn stored(scenario: &str, compose: &str) -> Project {
     let mut p = Project::new(scenario, compose);
     let value = p.canary("first");
     p.store("key", value);
+    p
+}
+
+fn project(scenario: &str, compose: &str) -> (Project, Controller) {
+    let p = stored(scenario, compose);
     let controller = p.controller(&[]);
     (p, controller)
 }
@@ -263,7 +269,8 @@ fn a_folder_that_is_moved_and_then_deleted_takes_nothing_along() {
     let (before, joined) = (p.container("api"), p.container("joined"));
     p.moved(&format!("{}-elsewhere", p.name()));
     let name = p.name().to_owned();
-    p.compose(&["-p", &name, "up", "-d"]).ok();
+    let said = p.compose(&["-p", &name, "up", "-d"]).ok().all();
+    assert!(!said.contains("until now"), "there is no other one: {said}");
     assert_eq!(
         (p.container("api"), p.container("joined")),
         (before, joined),
@@ -275,10 +282,17 @@ fn a_folder_that_is_moved_and_then_deleted_takes_nothing_along() {
     p.locket(&["secret", "set", &secret]).stdin(&value).ok();
     until_it_has(|| p.container("api"), &value);
     p.locket(&["status", "--all"]).ok();
-    // Compose knows the project by its labels; it does not know the gate, which is no container.
-    p.without_files(&["down", "-v", "--timeout", "0"]);
+    // Compose knows the project by its labels; it does not know the gate, which is no container. So the anchor still holds the
+    // volumes, which compose takes for a warning; it goes once the controller has seen that the containers have.
+    let down = || p.without_files(&["down", "-v", "--timeout", "0"]);
+    let first = down();
+    assert_eq!(first.code, 0, "{}", first.all());
+    let in_use = first.all().contains("still in use");
+    assert!(in_use, "the anchor holds the volumes: {}", first.all());
+    assert!(p.containers("api").is_empty());
     eventually(120, "nothing is left of the project", || {
-        p.without_files(&["down", "-v", "--timeout", "0"]);
+        let again = down();
+        assert_eq!(again.code, 0, "{}", again.all());
         p.left().is_empty().then_some(())
     });
     p.write("compose.yaml", COMPOSE);
@@ -287,8 +301,50 @@ fn a_folder_that_is_moved_and_then_deleted_takes_nothing_along() {
 }
 
 #[test]
+fn a_folder_that_is_copied_with_its_name_is_the_same_project_and_that_is_told() {
+    let (mut p, controller) = project("copied", COMPOSE);
+    p.up(&[]);
+    p.ready();
+    let before = (p.container("api"), p.container("joined"));
+    let first = p.copied();
+    let second = p.dir().to_owned();
+    let until_now = |it: &Path| format!("until now this project was applied from {}", it.display());
+    let not_here = |it: &Path| format!("was applied from {}, not from this", it.display());
+
+    let here = p.locket(&["status"]).ok().text();
+    assert!(here.contains(&not_here(&first)), "{here}");
+    let said = p.compose(&["up", "-d"]).ok().all();
+    assert!(said.contains(&until_now(&first)), "{said}");
+    let said = p.compose(&["up", "-d"]).ok().all();
+    assert!(!said.contains("until now"), "it is told once: {said}");
+    let here = p.locket(&["status"]).ok().text();
+    assert!(!here.contains("was applied from"), "{here}");
+    let there = p.locket(&["status"]).dir(&first).ok().text();
+    assert!(there.contains(&not_here(&second)), "{there}");
+    let said = p.locket(&["apply"]).dir(&first).ok().all();
+    assert!(said.contains(&until_now(&second)), "{said}");
+    let now = (p.container("api"), p.container("joined"));
+    assert_eq!(now, before, "nobody is restarted for it");
+    controller.stop();
+    p.finish();
+}
+
+#[test]
 fn two_ups_at_once_and_an_up_beside_a_down_end_in_one_of_the_two_states() {
     let (p, controller) = project("at-once", COMPOSE);
+    at_once(&p);
+    controller.stop();
+    p.finish();
+}
+
+#[test]
+fn without_a_controller_two_gates_at_once_end_in_one_of_the_two_states() {
+    let p = stored("gates-at-once", COMPOSE);
+    at_once(&p);
+    p.finish();
+}
+
+fn at_once(p: &Project) {
     p.locket(&["generate", "--yes"]).ok();
     // Compose itself may lose such a race; nothing of ours may make it worse.
     let at_once = |first: &[&str], second: &[&str]| {
@@ -309,6 +365,4 @@ fn two_ups_at_once_and_an_up_beside_a_down_end_in_one_of_the_two_states() {
     at_once(&["up", "-d"], &["down", "-v", "--timeout", "0"]);
     p.compose(&["down", "-v", "--timeout", "0"]).ok();
     eventually(30, "nothing is left", || p.left().is_empty().then_some(()));
-    controller.stop();
-    p.finish();
 }
