@@ -206,7 +206,7 @@ fn with_entry(text: &str, section: &str, entry: &str) -> Option<String> {
                 .iter()
                 .position(|it| it.starts_with(|c: char| c.is_alphabetic()));
             let end = end.map_or(read.len(), |it| at + 1 + it);
-            match read[at + 1..end].iter().position(|it| own(it)) {
+            match read[at + 1..end].iter().position(own) {
                 None => lines.insert(at + 1, format!("{indent}{section}:\n{indent}  {entry}")),
                 Some(n) if is_block(read[at + 1 + n], section) => {
                     let inner = indent_after(&read, at + 1 + n)?;
