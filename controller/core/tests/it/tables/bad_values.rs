@@ -88,7 +88,7 @@ fn who_goes_on_with_a_value_that_was_put_back_elsewhere_is_told() {
         let line = all.lines().find(|it| it.starts_with("RolledOut"));
         line.unwrap().to_owned()
     };
-    expect!["RolledOut=False/RolledBack: api-1 exited with code 1 with the new content; the last good content was put back; with the new value: mailer"].assert_eq(&told(&mut w));
+    expect!["RolledOut=False/RolledBack: api-1 exited with code 1 with the new content; the last good content was put back; still with the new value: mailer"].assert_eq(&told(&mut w));
     assert!(w.conditions("mailer").contains("Ready=True"));
     w.set("a", 3).settle();
     assert_eq!(told(&mut w), "RolledOut=True/AsExpected");
