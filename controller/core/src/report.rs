@@ -347,7 +347,10 @@ fn rollout(
         let mut message = failure.message.clone();
         let others = ahead(pass, service, failure);
         if failure.rejected && !others.is_empty() {
-            message.push_str(&format!("; still with the new value: {}", others.join(", ")));
+            message.push_str(&format!(
+                "; still with the new value: {}",
+                others.join(", ")
+            ));
         }
         return Some((reason.into(), message));
     }

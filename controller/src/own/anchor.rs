@@ -2,7 +2,7 @@
 //!
 //! It is replaced make-before-break: `n+1` mounts everything before `n` goes, so no volume is ever without a user.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use locket_crds::id::{ProjectName, ServiceName};
 use locket_crds::labels;
@@ -182,6 +182,31 @@ impl Volumes {
             }
         }
         out
+    }
+
+    /// Proves that a container which was made for them mounts them. For a volume that somebody has removed since they were looked
+    /// for (`down -v`), the engine has made another one of that name: without labels, on a disk, and in the way of compose's next
+    /// `up`. It goes again, with the container.
+    async fn are_still_there(&self, engine: &Engine, container: &str) -> Result<(), Error> {
+        let now = Self::find(engine, &self.project).await?;
+        let there: BTreeSet<String> =
+            now.map_or_else(BTreeSet::new, |it| it.targets().into_values().collect());
+        let gone: Vec<String> = self
+            .targets()
+            .into_values()
+            .filter(|it| !there.contains(it))
+            .collect();
+        if gone.is_empty() {
+            return Ok(());
+        }
+        engine.remove(container, true).await?;
+        for name in gone {
+            let made = engine.volume(&name).await?;
+            if made.is_some_and(|it| it.labels.is_empty() && it.options.is_empty()) {
+                engine.remove_volume(&name, false).await?;
+            }
+        }
+        Err(Error::Gone)
     }
 
     /// Target and volume of everything that an anchor mounts for the project.
@@ -401,7 +426,10 @@ impl Claimants {
             .insert(PROJECT.to_owned(), volumes.project.to_string());
         let id = loop {
             match host.engine.create(&spec).await {
-                Ok(id) => break id,
+                Ok(id) => {
+                    volumes.are_still_there(&host.engine, &id).await?;
+                    break id;
+                }
                 // Another gate or the controller was faster; the next look at it decides whose it is.
                 Err(e) if e.is_conflict() => {
                     let found = find(host, &volumes.project, &[]).await?;

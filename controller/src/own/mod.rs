@@ -45,6 +45,9 @@ pub enum Error {
         /// How it can be told.
         why: String,
     },
+    /// Somebody has removed a volume of the project while it was to be mounted.
+    #[error("volumes of the project were removed just now")]
+    Gone,
     /// It was made, but does not run.
     #[error("{what} does not run: {why}")]
     NotRunning {

@@ -371,6 +371,37 @@ async fn events_are_heard_while_the_engine_takes_its_time_over_volumes() {
     assert!(before.elapsed() < Duration::from_secs(5));
 }
 
+/// The engine makes a volume that a container is to mount and that is not there.
+#[tokio::test(start_paused = true)]
+async fn what_a_down_removes_while_an_anchor_is_made_does_not_come_back() {
+    let world = up().await;
+    let slow = Fault::Delay(Duration::from_secs(5));
+    let create = "POST /containers/create?name=locket-anchor";
+    world.fake.faults().on(create, slow, 1);
+    world
+        .engine
+        .remove("locket-anchor-shop-1", true)
+        .await
+        .unwrap();
+    sleep(Duration::from_secs(1)).await;
+    for service in ["api", "mailer"] {
+        let name = format!("shop-{service}-1");
+        world.engine.remove(&name, true).await.unwrap();
+    }
+    let volumes = async |w: &World| {
+        let all = w.engine.volumes(&[]).await.unwrap();
+        let mut names: Vec<String> = all.into_iter().map(|it| it.name).collect();
+        names.retain(|it| it.starts_with("shop_"));
+        names
+    };
+    for name in volumes(&world).await {
+        world.engine.remove_volume(&name, true).await.unwrap();
+    }
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(volumes(&world).await, [""; 0]);
+    assert_eq!(world.anchors().await, [""; 0]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_removed_anchor_is_replaced_and_nothing_restarts() {
     let world = up().await;

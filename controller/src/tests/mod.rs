@@ -3,3 +3,4 @@
 mod labels;
 mod loops;
 mod operations;
+mod written;
