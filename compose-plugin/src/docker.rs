@@ -54,6 +54,11 @@ impl Output {
     /// the lines that it belongs to.
     pub fn reason(&self) -> String {
         let said = |l: &&str| !l.trim().is_empty() && !l.starts_with("time=");
+        // Compose goes on with the value itself, over as many lines as that has.
+        if let Some(at) = self.stderr.find(UNREADABLE) {
+            let lines = self.stderr[at..].lines().map(str::trim).take(2);
+            return lines.collect::<Vec<_>>().join(" ");
+        }
         let mut found: Vec<&str> = Vec::new();
         for line in self.stderr.lines().rev().filter(said) {
             found.insert(0, line.trim());
@@ -75,6 +80,9 @@ pub fn program(env: &BTreeMap<String, String>) -> OsString {
         .filter(|p| !p.is_empty())
         .map_or_else(|| "docker".into(), OsString::from)
 }
+
+/// How compose begins where it cannot read a variable.
+const UNREADABLE: &str = "invalid interpolation format for ";
 
 impl Docker {
     /// The environment that it runs in.

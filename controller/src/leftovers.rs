@@ -39,6 +39,8 @@ pub enum Object {
     Anchor(ProjectName),
     /// A container that ended, or was never started.
     Container,
+    /// A container of ours that idles, and that nobody comes back to: its id.
+    Writer(String),
     /// A service's volume whose project volume is gone.
     Volume,
     /// An image of ours that no container uses.
@@ -48,7 +50,7 @@ pub enum Object {
 impl std::fmt::Display for Leftover {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let word = match self.object {
-            Object::Anchor(_) | Object::Container => "container",
+            Object::Anchor(_) | Object::Container | Object::Writer(_) => "container",
             Object::Volume => "volume",
             Object::Image => "image",
         };
@@ -124,6 +126,14 @@ pub async fn survey(host: &Host) -> Result<Survey, own::Error> {
     anchors(host, &seen, &mut out, &mut going).await?;
     out.leftovers.extend(stores);
     accounts(host, &seen, &mut out, &mut going).await?;
+    for it in own::shim::left(host, seen.now).await? {
+        out.leftovers.push(Leftover {
+            object: Object::Writer(it.id.clone()),
+            name: it.name.clone(),
+            why: "made to write the shim, whose maker was interrupted".into(),
+        });
+        going.push(it);
+    }
     for (project, volume) in Volumes::orphans(&seen.volumes) {
         if !seen.lives(&project) && !is_young(volume.created_at, seen.now) {
             let why = format!("project {project} is gone, and the volume is empty without it");

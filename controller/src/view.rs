@@ -82,9 +82,9 @@ pub enum Delivery {
 }
 
 impl Delivery {
-    /// A failure that time may heal, while there is something to go on with.
+    /// A failure of its source or its volume, while there is something to go on with: nothing that others should not start for.
     pub fn can_wait(&self) -> bool {
-        matches!(self, Self::Failed { reason, last, .. } if *last > 0 && matches!(reason.as_str(), "Unavailable" | "Throttled" | "Unauthenticated" | "Denied" | "NotGranted"))
+        matches!(self, Self::Failed { reason, last, .. } if *last > 0 && matches!(reason.as_str(), "Unavailable" | "Throttled" | "Unauthenticated" | "Denied" | "NotGranted" | "Refused"))
     }
 }
 
@@ -145,13 +145,7 @@ pub fn view(project: &Project, look: &Look, before: &View, numbers: &Numbers) ->
     for (name, report) in &report.services {
         let mut conditions = report.conditions.clone();
         if let Some(what) = project.refusal(name) {
-            // It says more than what the planner makes of it.
-            let bad = |c: &&mut Condition| {
-                matches!(c.kind, ConditionKind::Delivered | ConditionKind::Ready)
-            };
-            for it in conditions.iter_mut().filter(bad) {
-                (it.status, it.reason, it.message) = (false, "Refused".to_owned(), what.clone());
-            }
+            refused(&mut conditions, what);
         }
         let old = old
             .and_then(|o| o.services.iter().find(|s| s.service == *name))
@@ -207,7 +201,9 @@ pub fn view(project: &Project, look: &Look, before: &View, numbers: &Numbers) ->
             &message,
         );
     }
-    if let Some((name, why)) = project.refused().next().or(compiled.broken.iter().next()) {
+    if let Some((name, why)) = project.refused().next() {
+        refused(&mut conditions, &format!("{name}: {why}"));
+    } else if let Some((name, why)) = compiled.broken.iter().next() {
         set(
             &mut conditions,
             ConditionKind::Ready,
@@ -330,6 +326,15 @@ pub fn held(before: &View, holder: String) -> View {
     }
     view.held = Some(holder);
     view
+}
+
+/// Why nothing can be delivered says more than what the planner makes of it.
+fn refused(all: &mut [Condition], why: &str) {
+    let bad =
+        |c: &&mut Condition| matches!(c.kind, ConditionKind::Delivered | ConditionKind::Ready);
+    for it in all.iter_mut().filter(bad) {
+        (it.status, it.reason, it.message) = (false, "Refused".to_owned(), why.to_owned());
+    }
 }
 
 fn set(all: &mut [Condition], kind: ConditionKind, status: bool, reason: &str, message: &str) {

@@ -391,7 +391,12 @@ impl<'a> Cursor<'a> {
                 Code::Interpolation,
                 format!("compose's variables have no place in {}", self.name),
             );
-            self.say(it.help("refer to a secret instead; a literal `$` is written `$$`"));
+            let it = it.help("refer to a secret instead; a literal `$` is written `$$`");
+            // A password beside the variable, as in a URL.
+            self.say(match crate::likeness::format(written) {
+                Some(_) => it.mask(),
+                None => it,
+            });
             return false;
         }
         if written.replace("$$", "$") != text {

@@ -67,7 +67,12 @@ pub async fn run(args: TrustArgs, cx: &Context) -> Result<ExitCode> {
             name => name.to_owned(),
         };
         let store = cx.store().await?;
-        revoke(&store, &project).await?;
+        if !revoke(&store, &project).await? {
+            return Err(CommandError::user(format!(
+                "nothing was granted to {project} by `docker locket trust`"
+            ))
+            .hint("`docker locket trust --list` shows what was granted to whom"));
+        }
         let (_, config) = grants(&store).await?;
         cx.term.info(format_args!("{}", left_of(&config, &project)));
         return Ok(ExitCode::SUCCESS);
@@ -192,23 +197,24 @@ async fn grant(
         Ok((!wanted.is_empty()).then(|| added(text, &wanted)))
     })
     .await
+    .map(drop)
 }
 
-/// Takes the grants of a project out of the file.
-async fn revoke(store: &LocalClient, project: &str) -> Result<()> {
+/// Takes the grants of a project out of the file; false if there are none.
+async fn revoke(store: &LocalClient, project: &str) -> Result<bool> {
     change(store, |text, _| without(text, project)).await
 }
 
-/// Replaces `grants.yaml` by what `changed` makes of it, if it makes anything. Others do that too: if the file is another one by
+/// Replaces `grants.yaml` by what `changed` makes of it, if it makes anything; false if it never did. Others do that too: if the file is another one by
 /// then, nothing is written, and `changed` is asked about that one.
 async fn change(
     store: &LocalClient,
     mut changed: impl FnMut(&str, &HostConfig) -> Result<Option<String>>,
-) -> Result<()> {
-    for _ in 0..ATTEMPTS {
+) -> Result<bool> {
+    for tried in 0..ATTEMPTS {
         let (text, config) = grants(store).await?;
         let Some(new) = changed(&text, &config)? else {
-            return Ok(());
+            return Ok(tried > 0);
         };
         // It is parsed before it is written: a broken file would take the grants of all projects away.
         config::parse(ConfigFile::Grants.file_name(), new.clone().into_bytes())?;
@@ -217,7 +223,7 @@ async fn change(
             .await
             .map_err(store_error)?;
         if replaced {
-            return Ok(());
+            return Ok(true);
         }
     }
     Err(

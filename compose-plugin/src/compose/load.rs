@@ -199,10 +199,12 @@ pub async fn examine(
                 };
                 let place = refused::place(&reason, &loaded.texts).unwrap_or_else(somewhere);
                 let message = format!("compose refuses the project: {reason}");
-                let it = Diagnostic::new(Code::Refused, place, message);
-                loaded
-                    .diagnostics
-                    .push(it.help("mend it until `docker compose config` prints the project"));
+                let it = Diagnostic::new(Code::Refused, place, message)
+                    .help("mend it until `docker compose config` prints the project");
+                loaded.diagnostics.push(match refused::is_hidden(&reason) {
+                    true => it.mask(),
+                    false => it,
+                });
             }
             loaded.spec = None;
             Ok(loaded)

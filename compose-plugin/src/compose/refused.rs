@@ -22,13 +22,22 @@ const REFERRED: [(&str, &str); 6] = [
 /// A shorter word is somewhere in a file by chance.
 const SHORT: usize = 5;
 
-/// The last place of the files that the reason speaks of: later files have the last word. Nothing if it speaks of none.
+/// Where values are that nobody should see.
+const HIDDEN: [&str; 3] = [".environment", ".labels", ".args"];
+
+/// Whether the reason is about a value that nobody should see.
+pub(super) fn is_hidden(reason: &str) -> bool {
+    path(reason).is_some_and(|path| HIDDEN.iter().any(|it| path.contains(it)))
+}
+
+/// The last place of the files that the reason speaks of: later files have the last word. Nothing if it speaks of none. Of what is
+/// hidden it is that of the value.
 pub(super) fn place(reason: &str, texts: &[Text]) -> Option<Place> {
     let path = path(reason).or_else(|| service(reason));
     let by_path = path.and_then(|path| {
         let found = each(texts).filter_map(|(text, root)| {
-            let (length, at) = walk(root, &path)?;
-            Some((length, text, at))
+            let (length, key, value) = walk(root, &path)?;
+            Some((length, text, if is_hidden(reason) { value } else { key }))
         });
         // The longest, and of equal ones the last.
         found.max_by_key(|it| it.0)
@@ -77,8 +86,8 @@ fn service(reason: &str) -> Option<String> {
     Some(format!("services.{name}{key}"))
 }
 
-/// As far as the path leads: how much of it that is, and where its last key stands. A key may have dots.
-fn walk(root: &Node, path: &str) -> Option<(usize, Range<usize>)> {
+/// As far as the path leads: how much of it that is, where its last key stands, and where what it leads to. A key may have dots.
+fn walk(root: &Node, path: &str) -> Option<(usize, Range<usize>, Range<usize>)> {
     let (mut node, mut rest, mut found) = (root, path, None);
     while !rest.is_empty() {
         let (at, next, after) = match &node.value {
@@ -104,7 +113,7 @@ fn walk(root: &Node, path: &str) -> Option<(usize, Range<usize>)> {
         };
         (found, node, rest) = (Some(at), next, after);
     }
-    Some((path.len() - rest.len(), found?))
+    Some((path.len() - rest.len(), found?, node.defined.clone()))
 }
 
 /// What of a path follows a key that it begins with.

@@ -7,7 +7,7 @@ use locket_crds::spec::ChangeAction;
 
 use crate::act::outdated;
 use crate::generation::Start;
-use crate::memory::{Change, Failure, Phase};
+use crate::memory::{Change, EventKind, Failure, Phase};
 use crate::model::{ContainerId, ContainerState, Health, ObservedContainer, Rendered, Time};
 use crate::pass::Pass;
 use crate::plan::{Later, Reason};
@@ -402,10 +402,14 @@ fn rollout(
 /// Services that have a secret in the version with which this one did not come up: both are not the same any more, and only a
 /// person can say which of the two is right.
 fn ahead<'a>(pass: &'a Pass, service: &ServiceName, failure: &Failure) -> Vec<&'a str> {
-    let here = pass.current(service).map(|it| it.fingerprint);
-    let changes = pass
-        .memory
-        .changes(service, here, Some(failure.fingerprint));
+    // One that was tried again was rendered from the same versions: nothing had changed then.
+    let delivered = pass.memory.events.iter().rfind(|it| {
+        it.service == *service
+            && it.kind == EventKind::Delivered
+            && it.to == Some(failure.fingerprint)
+            && !it.changed.is_empty()
+    });
+    let changes = delivered.map_or(&[][..], |it| &it.changed);
     let has_one = |other: &&ServiceName| {
         let rendered = pass.memory.services.get(*other);
         rendered
@@ -480,19 +484,28 @@ fn keep(pass: &Pass, service: &ServiceName) -> Vec<u64> {
         .collect()
 }
 
+/// Whether a service only waits for what another one, or the next moment, brings.
+fn follows(reason: &str) -> bool {
+    let all = [
+        Reason::WaitsForDependency,
+        Reason::DependencyFailed,
+        Reason::RestartUnderWay,
+    ];
+    all.iter().any(|it| it.to_string() == reason) || reason == "Publishing"
+}
+
 fn of_project(report: &Report) -> Vec<Condition> {
     use ConditionKind::{
         Delivered, Drifted, Paused, Ready, Resolved, RolledOut, SourceReady, Stale,
     };
     let one = |kind| {
         let bad = matches!(kind, Stale | Drifted | Paused);
-        let found = report.services.iter().find_map(|(name, s)| {
-            let c = s
-                .conditions
-                .iter()
-                .find(|c| c.kind == kind && c.status == bad)?;
-            Some((name, c))
+        let of_services = report.services.iter().filter_map(|(name, s)| {
+            let mut all = s.conditions.iter();
+            Some((name, all.find(|c| c.kind == kind && c.status == bad)?))
         });
+        // The first that is not there because of another one.
+        let found = of_services.min_by_key(|(_, c)| follows(&c.reason));
         match found {
             Some((name, c)) if kind != Paused => {
                 let message = if c.message.is_empty() {

@@ -448,6 +448,14 @@ impl Dir {
         Ok(self.meta(path)?.is_some_and(|m| m.inode == held.inode))
     }
 
+    /// Gives the directory itself its owner and mode, if it has others.
+    pub(crate) fn restore(&self, owner: Owner) -> io::Result<()> {
+        match Meta::new(&rustix::fs::fstat(&self.0)?).owner == owner {
+            true => Ok(()),
+            false => give(&self.0, owner),
+        }
+    }
+
     /// True when the directory lies in memory: tmpfs or ramfs.
     pub(crate) fn is_in_memory(&self) -> io::Result<bool> {
         // <https://man7.org/linux/man-pages/man2/statfs.2.html>

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use locket_delivery::protocol::{Request, Response};
-use locket_engine::RestartPolicy;
+use locket_engine::{Container, RestartPolicy, Time};
 
 use super::image::Binary;
 use super::{Error, ROLE, foreign, locked_down, mount};
@@ -106,7 +106,19 @@ pub async fn prepare(host: &Host, other: Other) -> Result<(), NotInstalled> {
 /// Removes what those have left who were killed while they wrote.
 async fn sweep(host: &Host) -> Result<(), Error> {
     let now = host.engine.info().await?.system_time;
+    for it in left(host, now).await? {
+        host.engine.remove(&it.id, true).await?;
+    }
+    Ok(())
+}
+
+/// What those have left who were killed while they wrote.
+///
+/// # Errors
+/// When the engine does not answer.
+pub(crate) async fn left(host: &Host, now: Option<Time>) -> Result<Vec<Container>, Error> {
     let label = format!("{ROLE}={SHIM}");
+    let mut out = Vec::new();
     for found in host.engine.containers(&[&label]).await? {
         let Some(it) = host.engine.inspect(&found.id).await? else {
             continue;
@@ -122,10 +134,10 @@ async fn sweep(host: &Host) -> Result<(), Error> {
                 .await?
                 .is_ok()
         {
-            host.engine.remove(&it.id, true).await?;
+            out.push(it);
         }
     }
-    Ok(())
+    Ok(out)
 }
 
 async fn container(host: &Host) -> Result<String, Error> {

@@ -224,7 +224,8 @@ services:
 "#;
 
 /// What root in a container that has the volume for writing does to it.
-const SPOILS: [&str; 10] = [
+const SPOILS: [&str; 11] = [
+    "chmod 000 /v; chown 1234:1234 /v",
     "rm -rf /v/* /v/..data",
     "for f in /v/*; do rm -f $f; ln -s ../good/theirs $f; done",
     "for d in /v/.locket /v/..data; do rm -rf $d; ln -s ../good $d; done",

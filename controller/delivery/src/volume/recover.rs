@@ -3,8 +3,10 @@
 use std::io;
 
 use super::manifest::Manifest;
+use super::visible::OPEN;
 use super::{Found, Known, LEAP, Volume};
 use crate::clock::{Clock, Stamp};
+use crate::dir::Owner;
 use crate::layout::{CURRENT, NEW, NEW_LOG, STAGE, generation_dir};
 use crate::log::{self, Entry};
 
@@ -17,6 +19,8 @@ impl Volume {
     /// Removes or completes what a crash has left.
     pub(super) fn recover(&self, known: &Known<'_>) -> io::Result<Found> {
         let Known { key, clock, .. } = *known;
+        // Nobody could walk through it, or its new owner could change everything.
+        self.root.restore(Owner::of_process(OPEN))?;
         let (mut entries, mut key_matches) = log::parse(&self.log_bytes()?, key);
         let mut dirs = self.generations()?;
         let mut current = self.current()?;

@@ -553,6 +553,19 @@ fn a_tree_of_any_depth_is_walked_around_or_removed() {
     assert_eq!(bed.volume.root.names().unwrap(), [""; 0]);
 }
 
+#[test]
+fn the_volume_itself_can_be_walked_through_again() {
+    let bed = bed();
+    bed.publish(0, &swap(&[("a", "1")]));
+    let mode = |bed: &Bed| bed.path("").metadata().unwrap().mode() & 0o7777;
+    assert_eq!(mode(&bed), 0o755);
+    for wrong in [0o000, 0o777, 0o1777] {
+        std::fs::set_permissions(bed.path(""), PermissionsExt::from_mode(wrong)).unwrap();
+        assert_eq!(bed.log().len(), 1);
+        assert_eq!(mode(&bed), 0o755, "{wrong:o}");
+    }
+}
+
 /// They do not open: <https://man7.org/linux/man-pages/man2/open.2.html>, `ENXIO`.
 #[test]
 fn sockets_in_the_place_of_our_files_are_replaced() {

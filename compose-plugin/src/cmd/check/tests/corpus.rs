@@ -86,6 +86,22 @@ async fn what_only_real_compose_refuses_is_told_in_its_words() {
           = help: mend it until `docker compose config` prints the project
     "#]]
     .assert_eq(&text(&found));
+    // A value that compose cannot read is nobody's to see, neither in its words nor in the line.
+    let broken =
+        "services:\n  a:\n    image: x\n    environment:\n      DB_PASSWORD: \"c4n4ry${\"\n";
+    std::fs::write(dir.path().join("compose.yaml"), broken).unwrap();
+    let found = with_compose(dir.path()).await;
+    let all = text(&found) + &render_github(&found.problems);
+    assert!(!all.contains("c4n4ry"), "{all}");
+    expect_test::expect![[r#"
+        error[L007 refused]: compose refuses the project: invalid interpolation format for services.a.environment.DB_PASSWORD. You may need to escape any $ with another $.
+         --> compose.yaml:5:20
+          |
+        5 |       DB_PASSWORD: **********
+          |                    ^^^^^^^^^^
+          |
+          = help: mend it until `docker compose config` prints the project
+    "#]].assert_eq(&text(&found));
     // Where the files explain it, compose's words would only be in the way.
     let explained = refused.replace("image: x", "x-locket: { secrets: [a], secrets: [b] }");
     std::fs::write(dir.path().join("compose.yaml"), explained).unwrap();

@@ -90,6 +90,10 @@ fn who_goes_on_with_a_value_that_was_put_back_elsewhere_is_told() {
     };
     expect!["RolledOut=False/RolledBack: api-1 exited with code 1 with the new content; the last good content was put back; still with the new value: mailer"].assert_eq(&told(&mut w));
     assert!(w.conditions("mailer").contains("Ready=True"));
+    // The same once more.
+    w.memory.retry(&name("api"));
+    w.settle();
+    assert!(told(&mut w).ends_with("still with the new value: mailer"));
     w.set("a", 3).settle();
     assert_eq!(told(&mut w), "RolledOut=True/AsExpected");
 }
