@@ -82,15 +82,15 @@ impl Volume {
         Ok((highest > limit).then_some(limit))
     }
 
-    /// Takes away what has a number that was not given.
+    /// Takes away what has a number that was not given; with the link, where that leads to nothing that was.
     fn disown(
         &self,
         entries: &[Entry],
-        is_visible: bool,
+        is_dangling: bool,
         limit: u64,
         key: &[u8; 32],
     ) -> io::Result<()> {
-        if is_visible {
+        if is_dangling {
             self.root.remove(CURRENT)?;
         }
         for seq in self.generations()?.into_iter().filter(|seq| *seq > limit) {
