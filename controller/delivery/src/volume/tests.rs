@@ -616,11 +616,14 @@ fn files_that_are_larger_than_any_of_ours_are_none_of_ours() {
     }
 }
 
+/// What is done to a volume, and how.
+type Spoil = (&'static str, fn(&Bed));
+
 /// Whoever can write the volume must not be able to use the numbers up: what was given stands on the project volume.
 #[test]
 fn numbers_that_were_never_given_are_taken_away() {
     let last = u64::MAX - 1;
-    let spoils: [(&str, fn(&Bed)); 3] = [
+    let spoils: [Spoil; 3] = [
         ("a directory", |bed| {
             std::fs::create_dir(bed.path(&format!(".locket/{}", u64::MAX - 1))).unwrap();
         }),
