@@ -482,6 +482,7 @@ mod tests {
             });
             join_all(each).await;
         }
+        assert!(!revoke(&store(), "nobody").await.unwrap());
         let (_, config) = grants(&store()).await.unwrap();
         let mut left: Vec<_> = config.grants.iter().flat_map(|it| &it.project).collect();
         left.sort();

@@ -164,6 +164,7 @@ async fn container(host: &Host) -> Result<String, Error> {
 mod tests {
     use super::*;
     use crate::fake::World;
+    use crate::leftovers;
     use crate::own::image::Binary;
 
     #[tokio::test(start_paused = true)]
@@ -181,7 +182,17 @@ mod tests {
         world.engine.start(&id).await.unwrap();
         prepare(&host, Other::Keep).await.unwrap();
         assert_eq!(names().await, ["locket-shim-1"], "it may still be at work");
-        tokio::time::sleep(WRITTEN_WITHIN + Duration::from_secs(1)).await;
+        let found = async || leftovers::survey(&host).await.unwrap().leftovers;
+        assert_eq!(found().await, []);
+        let wait = WRITTEN_WITHIN + Duration::from_secs(1);
+        tokio::time::sleep(wait).await;
+        let told = found().await;
+        assert_eq!(told[0].to_string(), "container locket-shim-1");
+        leftovers::remove(&host, &told[0], "a test").await.unwrap();
+        assert_eq!(names().await, [""; 0]);
+        let id = container(&host).await.unwrap();
+        world.engine.start(&id).await.unwrap();
+        tokio::time::sleep(wait).await;
         prepare(&host, Other::Keep).await.unwrap();
         assert_eq!(names().await, [""; 0]);
     }

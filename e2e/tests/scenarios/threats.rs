@@ -293,6 +293,48 @@ fn root_in_an_application_gains_nothing_and_spoils_its_own_volume_only() {
 }
 
 #[test]
+fn a_volume_that_an_application_has_filled_holds_up_nobody_else() {
+    let mut p = Project::new("hostile-full", TWO);
+    let (mine, theirs) = (p.canary("mine"), p.canary("theirs"));
+    p.store("mine", &mine);
+    p.store("theirs", &theirs);
+    let controller = p.controller(&[]);
+    p.up(&[]);
+    p.ready();
+    p.in_volume("bad", "dd if=/dev/zero of=/v/fill bs=1M; true")
+        .ok();
+    let next = p.canary("next");
+    p.store("mine", &next);
+    eventually(30, "it cannot be delivered", || {
+        let (status, reason, _) = p.condition(Some("bad"), "Delivered")?;
+        (!status && reason == "Refused").then_some(())
+    });
+    let (_, reason, why) = p.condition(None, "Ready").unwrap();
+    assert!(
+        reason == "Refused" && why.contains("bad: "),
+        "{reason}: {why}"
+    );
+    let good = p.container("good").id;
+    p.docker(&["stop", &good]).ok();
+    let said = p.compose(&["up", "-d"]).ok().all();
+    assert!(
+        said.contains("bad keeps its last good generation"),
+        "{said}"
+    );
+    assert!(p.container("good").running());
+    let read = || p.container("bad").read("/run/secrets/mine");
+    assert_eq!(read().as_deref(), Some(mine.as_bytes()));
+    p.in_volume("bad", "rm /v/fill").ok();
+    p.locket(&["refresh"]).ok();
+    eventually(60, "there is room again", || {
+        (read()? == next.as_bytes()).then_some(())
+    });
+    p.ready();
+    controller.stop();
+    p.finish();
+}
+
+#[test]
 fn another_user_of_the_machine_asks_nobody_and_reads_nothing() {
     let mut p = Project::new("hostile-user", &asks("", "local:key"));
     let key = p.canary("key");

@@ -156,6 +156,9 @@ const SERVICES: [(Code, &str); 48] = [
 /// What an added line ends with where the mistake is in it.
 const MARK: &str = " <<";
 
+/// What brings a mistake into several services.
+const MERGE: &str = "<<: *zz-mutant";
+
 /// The text without the mark, and its line; 0 where there is none.
 fn unmarked(text: &str) -> (String, u32) {
     let marked = text.lines().position(|line| line.ends_with(MARK));
@@ -189,54 +192,50 @@ fn indent_after<'a>(lines: &[&'a str], at: usize) -> Option<&'a str> {
     Some(&first[..first.len() - first.trim_start().len()])
 }
 
-/// The text with an entry more in a section of the `x-locket` at the top, in the style that is there.
+/// The text with an entry more in a section of the `x-locket` at the top, in the style that is there. A mark goes to the line's end.
 fn with_entry(text: &str, section: &str, entry: &str) -> Option<String> {
-    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    let (entry, mark) = match entry.strip_suffix(MARK) {
+        Some(entry) => (entry, MARK),
+        None => (entry, ""),
+    };
     let read: Vec<&str> = text.lines().collect();
-    let of_services = read.iter().position(|it| is_block(it, "services"))?;
-    match read.iter().position(|it| it.starts_with("x-locket:")) {
-        None => {
-            let new = format!("x-locket:\n  {section}:\n    {entry}");
-            lines.insert(of_services, new);
+    let mut lines: Vec<String> = read.iter().map(|it| (*it).to_owned()).collect();
+    let services = read.iter().position(|it| is_block(it, "services"))?;
+    let Some(top) = read.iter().position(|it| it.starts_with("x-locket:")) else {
+        lines.insert(
+            services,
+            format!("x-locket:\n  {section}:\n    {entry}{mark}"),
+        );
+        return Some(lines.join("\n") + "\n");
+    };
+    if !is_block(read[top], "x-locket") {
+        let has = format!("{section}: {{ ");
+        lines[top] = match read[top].split_once(&has) {
+            Some((before, after)) => format!("{before}{has}{entry}, {after}{mark}"),
+            None => in_flow(read[top], &format!("{section}: {{ {entry} }}"))? + mark,
+        };
+        return Some(lines.join("\n") + "\n");
+    }
+    let indent = indent_after(&read, top)?;
+    let below = read.iter().enumerate().skip(top + 1);
+    let is_ours = |it: &(usize, &&str)| !it.1.starts_with(|c: char| c.is_alphabetic());
+    let own = format!("{indent}{section}:");
+    let found = below.take_while(is_ours).find(|it| it.1.starts_with(&own));
+    match found.map(|it| it.0) {
+        None => lines.insert(top + 1, format!("{own}\n{indent}  {entry}{mark}")),
+        Some(at) if is_block(read[at], section) => {
+            let inner = indent_after(&read, at)?;
+            lines.insert(at + 1, format!("{inner}{entry}{mark}"));
         }
-        Some(at) if is_block(read[at], "x-locket") => {
-            let indent = indent_after(&read, at)?;
-            let own = |it: &&str| it.starts_with(&format!("{indent}{section}:"));
-            let end = read[at + 1..]
-                .iter()
-                .position(|it| it.starts_with(|c: char| c.is_alphabetic()));
-            let end = end.map_or(read.len(), |it| at + 1 + it);
-            match read[at + 1..end].iter().position(own) {
-                None => lines.insert(at + 1, format!("{indent}{section}:\n{indent}  {entry}")),
-                Some(n) if is_block(read[at + 1 + n], section) => {
-                    let inner = indent_after(&read, at + 1 + n)?;
-                    lines.insert(at + 2 + n, format!("{inner}{entry}"));
-                }
-                Some(n) => lines[at + 1 + n] = in_flow(read[at + 1 + n], entry)?,
-            }
-        }
-        Some(at) => {
-            let has = format!("{section}: {{ ");
-            lines[at] = match read[at].split_once(&has) {
-                Some((before, after)) => {
-                    in_flow(&format!("{has}{after}"), entry).map(|it| format!("{before}{it}"))?
-                }
-                None => in_flow(
-                    read[at],
-                    &format!("{section}: {{ {} }}{MARK}", entry.trim_end_matches(MARK)),
-                )?,
-            };
-        }
+        Some(at) => lines[at] = in_flow(read[at], entry)? + mark,
     }
     Some(lines.join("\n") + "\n")
 }
 
-/// `{ a, b }` with one more in front; the mark goes to the end of the line.
+/// `{ a, b }` with one more in front.
 fn in_flow(line: &str, entry: &str) -> Option<String> {
     let (before, after) = line.split_once("{ ")?;
-    let mark = if entry.ends_with(MARK) { MARK } else { "" };
-    let entry = entry.trim_end_matches(MARK);
-    Some(format!("{before}{{ {entry}, {after}{mark}"))
+    Some(format!("{before}{{ {entry}, {after}"))
 }
 
 /// An entry at the top and a service, one of them with the mistake: what the catalogue and the sources can have.
@@ -372,7 +371,9 @@ fn each_is_found<M>(
                 .map(|it| (it.code, it.place.origin.file.as_str(), it.place.origin.line))
                 .collect();
             // What is said of a service is said of each that merges it.
-            found.dedup();
+            if marked.contains(MERGE) {
+                found.dedup();
+            }
             assert_eq!(
                 found,
                 [(code(it), files[main].0.as_str(), line)],
@@ -414,8 +415,8 @@ fn a_mistake_that_a_merge_brings_is_found_where_it_is_written() {
         &merges,
         |it| it.0,
         |it, text| {
-            let text = with_service(text, "zz-second", "<<: *zz-mutant")?;
-            let text = with_service(&text, "zz-mutant", "<<: *zz-mutant")?;
+            let text = with_service(text, "zz-second", MERGE)?;
+            let text = with_service(&text, "zz-mutant", MERGE)?;
             let body: Vec<String> = it.1.lines().map(|line| format!("  {line}")).collect();
             let mut lines: Vec<&str> = text.lines().collect();
             let at = lines.iter().position(|it| is_block(it, "services"))?;
