@@ -110,7 +110,9 @@ fn the_order_stops_at_a_bad_value() {
     assert!(!w.log.iter().any(|l| l.contains("api")), "{:?}", w.log);
     // The project tells the cause, and not who waits for it.
     let all = w.plan().report.conditions;
-    let it = all.iter().find(|it| it.kind == report::ConditionKind::RolledOut);
+    let it = all
+        .iter()
+        .find(|it| it.kind == report::ConditionKind::RolledOut);
     let it = it.unwrap();
     assert_eq!(it.reason, "RolledBack");
     assert!(it.message.starts_with("db: db-1 exited"), "{}", it.message);
