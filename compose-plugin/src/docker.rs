@@ -59,6 +59,10 @@ impl Output {
             let lines = self.stderr[at..].lines().map(str::trim).take(2);
             return lines.collect::<Vec<_>>().join(" ");
         }
+        // Of a file with variables it quotes what it could not read, and that may be a value.
+        if let Some(line) = self.stderr.lines().find(|it| it.starts_with(UNPARSED)) {
+            return unquoted(line);
+        }
         let mut found: Vec<&str> = Vec::new();
         for line in self.stderr.lines().rev().filter(said) {
             found.insert(0, line.trim());
@@ -83,6 +87,22 @@ pub fn program(env: &BTreeMap<String, String>) -> OsString {
 
 /// How compose begins where it cannot read a variable.
 const UNREADABLE: &str = "invalid interpolation format for ";
+
+/// The same for a file of variables.
+const UNPARSED: &str = "failed to read ";
+
+/// A line without what is in quotes, whether they are closed or not.
+fn unquoted(line: &str) -> String {
+    let (mut out, mut rest) = (String::new(), line);
+    while let Some(at) = rest.find(['"', '\'']) {
+        let (before, quoted) = rest.split_at(at);
+        let (quote, inside) = quoted.split_at(1);
+        out.push_str(before);
+        out.push_str("********");
+        rest = inside.split_once(quote).map_or("", |it| it.1);
+    }
+    out + rest
+}
 
 impl Docker {
     /// The environment that it runs in.

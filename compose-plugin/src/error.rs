@@ -73,7 +73,14 @@ impl CommandError {
 
     /// The message and its causes in one line, for protocols that have only one.
     pub fn one_line(&self) -> String {
-        let mut line = self.message.lines().next().unwrap_or_default().to_owned();
+        let (first, more) = self.message.split_once('\n').unwrap_or((&self.message, ""));
+        // What is announced by a colon does not follow here.
+        let first = if more.is_empty() {
+            first
+        } else {
+            first.trim_end_matches(':')
+        };
+        let mut line = first.to_owned();
         let mut cause = self.source.as_deref().map(|e| e as &dyn std::error::Error);
         while let Some(it) = cause {
             line.push_str(": ");

@@ -99,8 +99,9 @@ async fn down(args: &Args, cx: &Context) -> Result<()> {
 /// The error and, since there is no second line, the first thing to do about it.
 fn one_line(e: &CommandError) -> String {
     let line = e.one_line();
-    match e.hints.first() {
-        Some(hint) => format!("{line} ({})", hint.replace(['\n', '\r'], " ")),
+    // Lines to be pasted into a file are of no use in the middle of another one.
+    match e.hints.first().and_then(|hint| hint.lines().next()) {
+        Some(hint) => format!("{line} ({})", hint.trim_end_matches(':')),
         None => line,
     }
 }
@@ -111,7 +112,8 @@ mod tests {
 
     #[test]
     fn an_error_is_one_line() {
-        let e = CommandError::user("a\nb").because("c\nd").hint("do\ne");
-        assert_eq!(one_line(&e), "a: c d (do e)");
+        let e = CommandError::user("a:\nb").because("c\nd");
+        let e = e.hint("do e, or add:\nf: g");
+        assert_eq!(one_line(&e), "a: c d (do e, or add)");
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use locket_crds::api::Status;
 use locket_crds::id::{ProjectName, ServiceName};
 use locket_crds::item::Item;
 use locket_crds::labels;
@@ -135,6 +136,20 @@ pub async fn load(cx: &Context, flags: &ComposeFlags) -> Result<Loaded> {
     .await
 }
 
+/// Whoever names a project with `-p` means one that is there.
+///
+/// # Errors
+/// One was named, and locket does not know it.
+pub fn named(flags: &ComposeFlags, status: &Status) -> Result<()> {
+    match &flags.project_name {
+        Some(name) if status.projects.is_empty() => Err(CommandError::user(format!(
+            "project {name} is not known to locket"
+        ))
+        .hint("`docker locket status --all` shows those that are")),
+        _ => Ok(()),
+    }
+}
+
 /// Where relative paths of the project begin; the current folder if there is no project.
 pub fn base(cx: &Context, flags: &ComposeFlags) -> PathBuf {
     files(cx, flags)
@@ -154,6 +169,22 @@ pub fn references(items: &BTreeMap<ServiceName, Vec<Item>>) -> BTreeSet<SecretRe
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_name_that_was_typed_must_be_known() {
+        let none = Status {
+            version: locket_crds::api::VERSION,
+            locket: String::new(),
+            projects: Vec::new(),
+        };
+        let flags = |name: Option<&str>| ComposeFlags {
+            project_name: name.map(str::to_owned),
+            ..ComposeFlags::default()
+        };
+        let e = named(&flags(Some("shp")), &none).unwrap_err().to_string();
+        assert!(e.contains("shp is not known"), "{e}");
+        assert!(named(&flags(None), &none).is_ok());
+    }
 
     #[test]
     fn a_folder_is_named_as_compose_names_it() {

@@ -30,7 +30,7 @@ struct Count {
     live: AtomicI64,
 }
 
-/// As many groups as a program may begin; the first is everybody else's.
+/// As many groups as a program may begin; the first is everybody else's, and is not counted.
 static COUNTS: [Count; 32] = [const {
     Count {
         times: AtomicU64::new(0),
@@ -72,7 +72,11 @@ pub fn here() -> Allocated {
 }
 
 fn count(times: u64, bytes: i64) {
-    let it = &COUNTS[GROUP.get()];
+    let group = GROUP.get();
+    if group == 0 {
+        return;
+    }
+    let it = &COUNTS[group];
     it.times.fetch_add(times, Relaxed);
     it.live.fetch_add(bytes, Relaxed);
 }

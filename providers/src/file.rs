@@ -82,6 +82,7 @@ impl FileStore {
                 ErrorKind::Unavailable,
                 format!("the directory {} cannot be opened: {e}", root.display()),
             )
+            .help("a controller in a container sees only what `docker locket controller install` has mounted: run it once more")
         })?;
         // Non-blocking: a pipe in the tree must not hold us.
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;

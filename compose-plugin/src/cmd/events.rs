@@ -35,7 +35,7 @@ pub struct EventsArgs {
 /// Runs it.
 ///
 /// # Errors
-/// The engine does not answer.
+/// The engine does not answer, or knows nothing of a project that was named.
 pub async fn run(args: EventsArgs, cx: &Context) -> Result<ExitCode> {
     let flags = args.project.compose();
     let project = if args.all {
@@ -44,6 +44,10 @@ pub async fn run(args: EventsArgs, cx: &Context) -> Result<ExitCode> {
         project::name(cx, &flags).await?
     };
     let access = cx.access(&project::base(cx, &flags)).await?;
+    // Whoever follows may be there first.
+    if !args.all && !args.follow && flags.project_name.is_some() {
+        project::named(&flags, &access.status(project.as_ref()).await?)?;
+    }
     let mut after = 0;
     let mut wait = Duration::ZERO;
     loop {

@@ -129,7 +129,7 @@ pub async fn run(flags: &ComposeFlags, options: Options, cx: &Context) -> Result
     }
     if asks
         && !cx.term.confirm(&format!(
-            "Move {}{} and change {changed}?",
+            "Move {}{} and change {changed}, with what `docker locket init` adds?",
             what(&plan),
             if plan.values.is_empty() || vault.is_some() {
                 ""

@@ -24,7 +24,7 @@ pub struct RefreshArgs {
 /// Runs it.
 ///
 /// # Errors
-/// No controller runs.
+/// No controller runs, or it knows nothing of a project that was named.
 pub async fn run(args: RefreshArgs, cx: &Context) -> Result<ExitCode> {
     let flags = args.project.compose();
     let project = if args.all {
@@ -33,9 +33,10 @@ pub async fn run(args: RefreshArgs, cx: &Context) -> Result<ExitCode> {
         project::name(cx, &flags).await?
     };
     let source = args.source.as_deref().map(Into::into);
-    cx.access(&project::base(cx, &flags))
-        .await?
-        .refresh(project.as_ref(), source.as_ref())
-        .await?;
+    let access = cx.access(&project::base(cx, &flags)).await?;
+    if !args.all && flags.project_name.is_some() {
+        project::named(&flags, &access.status(project.as_ref()).await?)?;
+    }
+    access.refresh(project.as_ref(), source.as_ref()).await?;
     Ok(ExitCode::SUCCESS)
 }

@@ -38,7 +38,7 @@ pub struct StatusArgs {
 /// Runs it.
 ///
 /// # Errors
-/// The engine does not answer.
+/// The engine does not answer, or knows nothing of a project that was named.
 pub async fn run(args: StatusArgs, cx: &Context) -> Result<ExitCode> {
     let flags = args.project.compose();
     let project = if args.all {
@@ -54,6 +54,9 @@ pub async fn run(args: StatusArgs, cx: &Context) -> Result<ExitCode> {
     let mut shown = None;
     loop {
         let status = access.status(project.as_ref()).await?;
+        if !args.all && !args.watch {
+            project::named(&flags, &status)?;
+        }
         let text = if args.json {
             serde_json::to_string_pretty(&status)
                 .map_err(|e| CommandError::internal("the status cannot be written").because(e))?

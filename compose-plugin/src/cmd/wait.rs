@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use locket_crds::api::{Condition, ConditionKind, Status};
+use locket_crds::names::nearest;
 use locket_crds::time::parse_duration;
 
 use super::looks::Looks;
@@ -78,7 +79,7 @@ impl Wanted {
 /// Runs it.
 ///
 /// # Errors
-/// It does not hold in time; what stands in the way is told.
+/// It does not hold in time (what stands in the way is told), or the project has no such service.
 pub async fn run(args: WaitArgs, cx: &Context) -> Result<ExitCode> {
     let flags = args.project.compose();
     let project = project::needed(cx, &flags).await?;
@@ -88,6 +89,9 @@ pub async fn run(args: WaitArgs, cx: &Context) -> Result<ExitCode> {
     let look = async {
         loop {
             let status = access.status(Some(&project)).await?;
+            if let Some(service) = &args.service {
+                is_there(service, &status)?;
+            }
             last = conditions(&status, args.service.as_deref());
             if args.wanted.holds(&last) {
                 return Ok::<_, CommandError>(());
@@ -99,6 +103,29 @@ pub async fn run(args: WaitArgs, cx: &Context) -> Result<ExitCode> {
         Ok(end) => end.map(|()| ExitCode::SUCCESS),
         Err(_) => Err(late(&args, &last, project.as_str())),
     }
+}
+
+/// A project that is not known yet may come; one that is known will not get another service by waiting.
+fn is_there(service: &str, status: &Status) -> Result<()> {
+    let Some(project) = status.projects.first() else {
+        return Ok(());
+    };
+    let names: Vec<_> = project
+        .services
+        .iter()
+        .map(|s| s.service.as_str())
+        .collect();
+    if names.is_empty() || names.contains(&service) {
+        return Ok(());
+    }
+    let e = CommandError::user(format!(
+        "project {} gives nothing to a service {service}",
+        project.project
+    ));
+    Err(match nearest(service, names.iter().copied()) {
+        Some(near) => e.hint(format!("did you mean `{near}`?")),
+        None => e.hint(format!("there is {}", names.join(", "))),
+    })
 }
 
 fn conditions(status: &Status, service: Option<&str>) -> Vec<Condition> {

@@ -191,10 +191,12 @@ pub async fn examine(
                 .any(|it| explains.contains(&it.code))
             {
                 let somewhere = || {
-                    let file = request.files.name(&request.files.paths[0]);
+                    let (path, line) = refused::of_variables(&reason)
+                        .unwrap_or((request.files.paths[0].as_path(), 0));
                     Place::from(Origin {
-                        file,
-                        ..Origin::default()
+                        file: request.files.name(path),
+                        line,
+                        column: line.min(1),
                     })
                 };
                 let place = refused::place(&reason, &loaded.texts).unwrap_or_else(somewhere);

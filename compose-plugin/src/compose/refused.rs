@@ -1,6 +1,7 @@
 //! Where in the user's files compose's reason to refuse them is about: compose tells a path, a service or a word, and no line.
 
 use std::ops::Range;
+use std::path::Path;
 
 use locket_crds::diag::Place;
 use locket_crds::text::Text;
@@ -33,6 +34,10 @@ pub(super) fn is_hidden(reason: &str) -> bool {
 /// The last place of the files that the reason speaks of: later files have the last word. Nothing if it speaks of none. Of what is
 /// hidden it is that of the value.
 pub(super) fn place(reason: &str, texts: &[Text]) -> Option<Place> {
+    if reason.starts_with("empty compose file") {
+        let empty = |it: &&Text| it.documents().iter().all(|it| it.value == Value::Null);
+        return texts.iter().find(empty).map(|it| it.place(&(0..0)));
+    }
     let path = path(reason).or_else(|| service(reason));
     let by_path = path.and_then(|path| {
         let found = each(texts).filter_map(|(text, root)| {
@@ -49,6 +54,15 @@ pub(super) fn place(reason: &str, texts: &[Text]) -> Option<Place> {
     Some(text.place(&at))
 }
 
+/// The file of variables that the reason speaks of, and the line in it.
+pub(super) fn of_variables(reason: &str) -> Option<(&Path, u32)> {
+    let (path, rest) = reason
+        .strip_prefix("failed to read ")?
+        .split_once(": line ")?;
+    let (line, _) = rest.split_once(':')?;
+    Some((Path::new(path), line.parse().ok()?))
+}
+
 fn each(texts: &[Text]) -> impl Iterator<Item = (&Text, &Node)> {
     let roots = |text| Text::documents(text).iter().map(move |root| (text, root));
     texts.iter().flat_map(roots)
@@ -63,8 +77,11 @@ fn path(reason: &str) -> Option<String> {
             rest.is_some_and(|rest| rest.starts_with(['.', '[']))
         })
     };
+    // `services must be a mapping`.
+    let whole =
+        |word: &str| SECTIONS.contains(&word) && reason.contains(&format!("{word} must be"));
     let mut words = reason.split_whitespace().map(|it| it.trim_matches('\''));
-    let path = words.find(|it| begins(it))?;
+    let path = words.find(|it| begins(it) || whole(it))?;
     let mut path = path
         .trim_end_matches(['.', ':', '\''])
         .replace(['[', ']'], ".")
@@ -77,8 +94,12 @@ fn path(reason: &str) -> Option<String> {
     Some(path)
 }
 
-/// `service "web" depends on undefined service "db"`.
+/// `service "web" depends on undefined service "db"`, `dependency cycle detected: web -> db -> web`.
 fn service(reason: &str) -> Option<String> {
+    if let Some((_, cycle)) = reason.split_once("dependency cycle detected: ") {
+        let (name, _) = cycle.split_once(" -> ")?;
+        return Some(format!("services.{name}.depends_on"));
+    }
     let (_, after) = reason.split_once("service \"")?;
     let (name, _) = after.split_once('"')?;
     let key = REFERRED.iter().find(|it| reason.contains(it.0));
@@ -186,6 +207,26 @@ services:
 
     /// The reasons are those that compose 2.40 gave for such files.
     #[test]
+    fn a_file_of_variables_has_lines_too() {
+        let of = |reason| of_variables(reason).map(|it| (it.0.to_str().unwrap(), it.1));
+        assert_eq!(
+            of("failed to read /srv/.env: line 12: key cannot contain a space"),
+            Some(("/srv/.env", 12))
+        );
+        assert_eq!(of("failed to read /srv/.env: Invalid template: x"), None);
+    }
+
+    #[test]
+    fn an_empty_file_is_the_place() {
+        let texts = [
+            Text::new("compose.yaml", FILE),
+            Text::new("compose.override.yaml", "# nothing\n"),
+        ];
+        let place = place("empty compose file", &texts).unwrap();
+        assert_eq!(place.origin.to_string(), "compose.override.yaml:1:1");
+    }
+
+    #[test]
     fn composes_reasons_have_a_line() {
         let texts = [
             Text::new("compose.yaml", FILE),
@@ -207,6 +248,8 @@ services:
             "invalid interpolation format for services.web.mem_limit.\nYou may need to escape any $ with another $.",
             "Invalid hostPort: 999999",
             "dependency cycle detected: web -> web",
+            "dependency cycle detected: db -> web -> db",
+            "services must be a mapping",
             "open /srv/shop/nope.yaml: no such file or directory",
         ];
         let lines: Vec<String> = told
@@ -225,7 +268,9 @@ services:
             compose.yaml:13:5 <- invalid interpolation format for services.web.mem_limit.
             You may need to escape any $ with another $.
             compose.yaml:10:9 <- Invalid hostPort: 999999
-             <- dependency cycle detected: web -> web
+            compose.yaml:11:5 <- dependency cycle detected: web -> web
+            compose.override.yaml:1:1 <- dependency cycle detected: db -> web -> db
+            compose.override.yaml:1:1 <- services must be a mapping
              <- open /srv/shop/nope.yaml: no such file or directory"#]].assert_eq(&lines.join("\n"));
     }
 }

@@ -76,6 +76,30 @@ async fn both_streams_and_the_end_are_told() {
     assert_eq!(silent.reason(), "it says nothing");
 }
 
+/// The words are those of compose 2.40.
+#[tokio::test]
+async fn what_compose_could_not_read_of_a_file_of_variables_is_not_told() {
+    for (said, told) in [
+        (
+            r#"failed to read /srv/.env: line 2: unexpected character "+" in variable name "S+X=hunter2""#,
+            "failed to read /srv/.env: line 2: unexpected character ******** in variable name ********",
+        ),
+        (
+            r#"failed to read /srv/.env: line 3: unterminated quoted value "hunter2"#,
+            "failed to read /srv/.env: line 3: unterminated quoted value ********",
+        ),
+        (
+            "failed to read /srv/.env: line 1: key cannot contain a space",
+            "failed to read /srv/.env: line 1: key cannot contain a space",
+        ),
+    ] {
+        let script = format!("cat >&2 <<'E'\n{said}\nE\nexit 1");
+        let path = [("PATH", "/usr/bin:/bin")];
+        let output = shell(&path).output(["-c", &script]).await.unwrap();
+        assert_eq!(output.reason(), told);
+    }
+}
+
 #[tokio::test]
 async fn a_long_output_is_whole() {
     let output = shell(&[("PATH", "/usr/bin:/bin")])

@@ -245,11 +245,11 @@ fn verdict(view: &View, asked: Option<&BTreeSet<ServiceName>>, gate: bool) -> Ve
         }
     }
     if let Some((reason, first)) = bad.first() {
-        let more = match bad.len() {
-            1 => String::new(),
-            n => format!(" (and {} more: `docker locket plan` names all)", n - 1),
-        };
-        return Verdict::Bad(Error::new(*reason, format!("{first}{more}")));
+        let e = Error::new(*reason, first);
+        return Verdict::Bad(match bad.len() - 1 {
+            0 => e,
+            n => e.hint(format!("{n} more: `docker locket plan` names all")),
+        });
     }
     if !pending.is_empty() {
         return Verdict::Wait(format!("delivering to {}", pending.join(", ")));

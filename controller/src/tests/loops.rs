@@ -89,6 +89,16 @@ async fn a_source_that_nobody_uses_cannot_be_asked_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refusal_says_how_many_there_are_aside() {
+    let compose = COMPOSE.replace("local:", "bao:kv/");
+    let world = World::new(&compose).await;
+    let e = world.up().await.unwrap_err();
+    let first = e.message.lines().next().unwrap();
+    assert!(first.contains("`docker locket trust` grants it"), "{first}");
+    assert_eq!(e.hints, ["1 more: `docker locket plan` names all"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_volume_that_cannot_be_read_holds_up_nobody_else() {
     let world = up().await;
     let volume = world.fake.volume_dir("shop_locket-api").unwrap();

@@ -15,16 +15,18 @@ pub fn events(project: &ProjectName, view: &View) -> Vec<api::Event> {
         let (reason, good) = word(e.kind);
         let container = e.container.as_deref().unwrap_or(e.service.as_str());
         // The container is named once, in front.
-        let result = e
-            .result
-            .strip_prefix(container)
-            .map_or(&*e.result, str::trim_start);
-        let message = match (e.kind, result) {
+        let bare = |text: &str| {
+            let rest = text.strip_prefix(container);
+            let rest = rest.and_then(|rest| rest.strip_prefix(' '));
+            rest.unwrap_or(text).to_owned()
+        };
+        let (cause, result) = (bare(&e.cause), bare(&e.result));
+        let message = match (e.kind, &*result) {
             (EventKind::Delivered | EventKind::NotDelivered, _) => {
-                format!("{container}: {result}, {}", e.cause)
+                format!("{container}: {result}, {cause}")
             }
-            (_, "") => format!("{container}: {}", e.cause),
-            (_, result) => format!("{container}: {}: {result}", e.cause),
+            (_, "") => format!("{container}: {cause}"),
+            (_, result) => format!("{container}: {cause}: {result}"),
         };
         api::Event {
             seq: number,

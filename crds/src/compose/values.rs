@@ -43,7 +43,9 @@ impl Scope<'_> {
         Some(match nearest(source, self.known()) {
             Some(near) => it.help(format!("did you mean `{near}`?")),
             // What looks like a URL may have a password in it.
-            None => it.help("name it in `x-locket.sources`, or refer to a secret: a value is never written down here").mask(),
+            None => it
+                .help("name it in `x-locket.sources` (one of locket.yaml with its type alone, as in `corp: openbao`), or refer to a secret: a value is never written down here")
+                .mask(),
         })
     }
 }

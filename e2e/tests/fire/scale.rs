@@ -14,6 +14,14 @@ use super::work::Work;
 const PROJECTS: usize = 50;
 const SERVICES: usize = 10;
 const EVENTS: usize = 5000;
+/// What they tell, in turn.
+const TOLD: [&str; 5] = [
+    "update",
+    "start",
+    "health_status: healthy",
+    "rename",
+    "exec_die",
+];
 /// Passes that may run at once (`locket_runtime::Config`); each of these asks one source here, once at a time.
 const AT_ONCE: usize = 8;
 /// Long enough for whatever follows from something, and shorter than the look at all files that comes by itself.
@@ -189,10 +197,12 @@ async fn until_ready(world: &World, projects: usize) {
 
 /// So many events in one moment, of all containers in turn.
 fn burst(worlds: &[World]) {
-    for _ in 0..EVENTS / PROJECTS / SERVICES {
+    for turn in 0..EVENTS / PROJECTS / SERVICES {
         for (n, world) in worlds.iter().enumerate() {
             for service in 0..SERVICES {
-                world.fake.tell(&format!("p{n}-s{service}-1"), "update");
+                world
+                    .fake
+                    .tell(&format!("p{n}-s{service}-1"), TOLD[turn % TOLD.len()]);
             }
         }
     }

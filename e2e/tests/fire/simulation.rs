@@ -200,7 +200,7 @@ impl Run {
 
     /// Everything that happens, and what must come of it.
     async fn all(&mut self) {
-        let steps = self.rng.usize(3..12);
+        let steps = self.rng.usize(2..10);
         for _ in 0..steps {
             self.step().await;
             self.look();

@@ -10,7 +10,8 @@ use locket_controller::Host;
 use locket_controller::client::{Client, Place};
 use locket_controller::own::controller::NAME;
 use locket_controller::own::shim;
-use locket_crds::config::{Allowed, HostConfig, Listen};
+use locket_crds::config::{Allowed, Grant, HostConfig, Listen};
+use locket_crds::id::ProjectName;
 use locket_crds::spec::{AuthSpec, Credential, SourceSpec};
 use locket_engine::{Container, CreateContainer, Endpoint, Engine, EngineInfo, Status};
 use locket_providers::local::{ConfigFile, LocalClient};
@@ -62,9 +63,16 @@ pub async fn install(args: InstallArgs, cx: &Context) -> Result<ExitCode> {
     let config = configure(args.config.as_deref(), &store, cx).await?;
     let is_there = |root: &str| Path::new(root).is_dir();
     for gone in roots(&config).filter(|root| !is_there(root)) {
+        let whose = match grantee(&config, gone) {
+            Some(project) => format!(
+                " (granted to project {project}: `docker locket trust --revoke {project}` takes it back)"
+            ),
+            None => String::new(),
+        };
         cx.term.warn(format_args!(
-            "the folder {} of a `file` source is not here, so it is not mounted",
-            lines(gone)
+            "the folder {} of a `file` source is not here, so it is not mounted{}",
+            lines(gone),
+            lines(&whose)
         ));
     }
     let needs = needs(&config, &endpoint, &info, args.socket, is_there)?;
@@ -218,6 +226,20 @@ fn roots(config: &HostConfig) -> impl Iterator<Item = &String> {
         .filter_map(|s| s.root.as_ref())
 }
 
+/// Whose grant names a folder that the host configuration does not.
+fn grantee<'a>(config: &'a HostConfig, root: &String) -> Option<&'a str> {
+    let names = |it: &SourceSpec| it.kind == "file" && it.root.as_ref() == Some(root);
+    if config.sources.values().any(names) {
+        return None;
+    }
+    let asks = |it: &&Grant| {
+        let mut own = it.sources.iter();
+        own.any(|it| matches!(it, Allowed::Own(it) if names(it)))
+    };
+    let grant = config.grants.iter().find(asks)?;
+    grant.project.as_ref().map(ProjectName::as_str)
+}
+
 fn needs(
     config: &HostConfig,
     endpoint: &Endpoint,
@@ -354,6 +376,16 @@ mod tests {
             arch: "x86_64".into(),
             ..EngineInfo::default()
         }
+    }
+
+    #[test]
+    fn a_folder_that_only_a_grant_names_has_an_owner() {
+        let text = "sources: { f: { type: file, root: /srv/ours } }\n\
+                    grants:\n\
+                    \x20 - { project: shop, sources: [{ type: file, root: /srv/ours }, { type: file, root: /srv/theirs }] }\n";
+        let config = HostConfig::parse("locket.yaml", text).unwrap();
+        let of = |root: &str| grantee(&config, &root.to_owned());
+        assert_eq!((of("/srv/ours"), of("/srv/theirs")), (None, Some("shop")));
     }
 
     #[test]

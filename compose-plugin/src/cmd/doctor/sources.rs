@@ -10,7 +10,7 @@ use locket_crds::config::HostConfig;
 use locket_crds::doctor::Finding;
 use locket_crds::id::SourceName;
 use locket_crds::labels;
-use locket_crds::reference::SecretRef;
+use locket_crds::reference::{SCHEMES, SecretRef};
 use locket_crds::spec::ProjectSpec;
 
 use super::finding::{Findings, Unseen, error, note, ok, warning};
@@ -196,7 +196,7 @@ pub(super) fn granted(spec: &ProjectSpec, missing: usize) -> Option<Finding> {
     })
 }
 
-/// The host configuration's own: findings about folders, and what to ask of the backends. `is_project` tells names that the
+/// The host configuration's own: findings about folders and hooks, and what to ask of the backends. `is_project` tells names that the
 /// compose file has defined itself, which mean something else here.
 pub(super) fn of_host(
     config: &HostConfig,
@@ -214,5 +214,16 @@ pub(super) fn of_host(
             _ => {}
         }
     }
+    let hooks = config.listen.iter().flat_map(|it| it.hooks.keys());
+    let nobody = |name: &&SourceName| {
+        let is_scheme = SCHEMES.iter().any(|it| it.0 == name.as_str());
+        !is_scheme && !config.sources.contains_key(*name) && !is_project(name)
+    };
+    out.extend(hooks.filter(nobody).map(|name| {
+        note(
+            format!("hooks for {name} are listened to, and no source is called so here"),
+            "correct its name under `listen.hooks` of locket.yaml, unless a project in another folder has such a source",
+        )
+    }));
     (out, probes)
 }

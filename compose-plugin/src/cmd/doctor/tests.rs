@@ -474,8 +474,10 @@ fn the_sources() {
             error: source d: it is Unavailable -> see whether its `url` can be reached from this machine: `docker locket doctor` asks with your network"#]],
     );
     let text = "sources: { here: { type: file, root: /srv }, gone: { type: file, root: /gone }, \
-                bao: { type: openbao, url: \"https://a\" }, other: { type: openbao, url: \"https://b\" } }\n";
-    let config = HostConfig::parse("locket.yaml", text).unwrap();
+                bao: { type: openbao, url: \"https://a\" }, other: { type: openbao, url: \"https://b\" } }\n\
+                listen: { address: '127.0.0.1:1', hooks: { boa: HOOK, bao: HOOK, other: HOOK, local: HOOK } }\n";
+    let text = text.replace("HOOK", "{ secret: { file: /f } }");
+    let config = HostConfig::parse("locket.yaml", &text).unwrap();
     let (folders, probes) = sources::of_host(
         &config,
         |name| name.as_str() == "other",
@@ -483,9 +485,9 @@ fn the_sources() {
     );
     told(
         folders,
-        expect![
-            "note: source gone of the host configuration: the folder /gone is not on this machine -> make it, if a controller is to run here; correct `root` in locket.yaml otherwise"
-        ],
+        expect![[r#"
+            note: source gone of the host configuration: the folder /gone is not on this machine -> make it, if a controller is to run here; correct `root` in locket.yaml otherwise
+            note: hooks for boa are listened to, and no source is called so here -> correct its name under `listen.hooks` of locket.yaml, unless a project in another folder has such a source"#]],
     );
     let probes: Vec<String> = probes.iter().map(ToString::to_string).collect();
     assert_eq!(probes, ["bao:locket-doctor/no-such-secret#none"]);

@@ -151,8 +151,8 @@ impl Default for App {
     }
 }
 
-/// How often a waiting app looks for its file.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// When a waiting app looks for its file: after this time, then after twice as long, and so on up to the last.
+const LOOKS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(160));
 
 /// Far away.
 const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -165,13 +165,14 @@ impl App {
 
     async fn run(self, mut process: Process) -> i64 {
         let gives_up_at = Instant::now() + self.boot_within.0;
+        let mut pause = LOOKS.0;
         let env = loop {
             if let Some(env) = self.starts(&process) {
                 break env;
             }
             tokio::select! {
                 biased;
-                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = tokio::time::sleep(pause) => pause = LOOKS.1.min(pause * 2),
                 () = tokio::time::sleep_until(gives_up_at) => return self.boot_within.1,
                 Some(signal) = process.signals.recv() => {
                     if let Some(code) = self.take(&process, &signal).await {

@@ -275,7 +275,7 @@ fn references_names_and_literals() {
         17 |         URL: *****************************
            |              ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
            |
-           = help: name it in `x-locket.sources`, or refer to a secret: a value is never written down here
+           = help: name it in `x-locket.sources` (one of locket.yaml with its type alone, as in `corp: openbao`), or refer to a secret: a value is never written down here
 
         error[L012 literal]: this is neither a name of the catalogue nor a reference
           --> compose.yaml:18:19
