@@ -314,7 +314,12 @@ pub(crate) fn explained(
         .as_ref()
         .map(|h| format!("; {h}"))
         .unwrap_or_default();
-    format!("{origin}{reference}: {}{help}", problem.message)
+    // It is named once.
+    let name = reference.to_string();
+    match problem.message.strip_prefix(&name) {
+        Some(_) => format!("{origin}{}{help}", problem.message),
+        None => format!("{origin}{name}: {}{help}", problem.message),
+    }
 }
 
 async fn render(

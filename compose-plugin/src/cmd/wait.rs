@@ -165,9 +165,41 @@ fn late(args: &WaitArgs, last: &[Condition], project: &str) -> CommandError {
 
 #[cfg(test)]
 mod tests {
-    use locket_crds::api::Timestamp;
+    use locket_crds::api::{ProjectStatus, ServiceStatus, Timestamp, VERSION};
 
     use super::*;
+
+    #[test]
+    fn nobody_waits_for_a_service_that_is_given_nothing() {
+        let service = |name: &str| ServiceStatus {
+            service: name.into(),
+            generation: 1,
+            fingerprint: None,
+            conditions: Vec::new(),
+            containers: Vec::new(),
+        };
+        let project = ProjectStatus {
+            project: "shop".into(),
+            working_dir: "/srv/shop".into(),
+            applied: None,
+            conditions: Vec::new(),
+            services: vec![service("api"), service("mailer")],
+            sources: Vec::new(),
+            waiting: Vec::new(),
+        };
+        let mut status = Status {
+            version: VERSION,
+            locket: String::new(),
+            projects: vec![project],
+        };
+        assert!(is_there("api", &status).is_ok());
+        let hints = |name| is_there(name, &status).unwrap_err().hints;
+        assert_eq!(hints("mialer"), ["did you mean `mailer`?"]);
+        assert_eq!(hints("db"), ["there is api, mailer"]);
+        // It may come yet.
+        status.projects.clear();
+        assert!(is_there("db", &status).is_ok());
+    }
 
     #[test]
     fn a_condition_is_named_with_status_or_reason() {

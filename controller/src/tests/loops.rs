@@ -95,6 +95,7 @@ async fn a_refusal_says_how_many_there_are_aside() {
     let e = world.up().await.unwrap_err();
     let first = e.message.lines().next().unwrap();
     assert!(first.contains("`docker locket trust` grants it"), "{first}");
+    assert_eq!(first.matches("bao:kv/").count(), 1, "{first}");
     assert_eq!(e.hints, ["1 more: `docker locket plan` names all"]);
 }
 

@@ -184,3 +184,59 @@ fn input(item: &Item) -> api::ExplainInput {
         origin,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use locket_core::Time;
+
+    use super::*;
+
+    #[test]
+    fn an_event_names_its_container_once() {
+        let event = |kind, cause: &str, result: &str| Event {
+            first: Time(0),
+            last: Time(0),
+            count: 1,
+            service: "api".into(),
+            container: Some("shop-api-1".to_owned()),
+            kind,
+            from: None,
+            to: None,
+            changed: Vec::new(),
+            cause: cause.to_owned(),
+            result: result.to_owned(),
+        };
+        let all = [
+            event(
+                EventKind::RestartFailed,
+                "key",
+                "shop-api-1 exited with code 1",
+            ),
+            event(
+                EventKind::RolledBack,
+                "shop-api-1 exited with code 1",
+                "healthy",
+            ),
+            event(EventKind::LeftAlone, "shop-api-10 was stopped", ""),
+        ];
+        let view = View {
+            history: Arc::new(all.into()),
+            numbers: Arc::new(vec![1, 2, 3]),
+            ..View::default()
+        };
+        let told: Vec<String> = events(&"shop".into(), &view)
+            .into_iter()
+            .map(|it| it.message)
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "shop-api-1: key: exited with code 1",
+                "shop-api-1: exited with code 1: healthy",
+                "shop-api-1: shop-api-10 was stopped",
+            ]
+        );
+    }
+}

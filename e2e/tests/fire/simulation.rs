@@ -200,7 +200,7 @@ impl Run {
 
     /// Everything that happens, and what must come of it.
     async fn all(&mut self) {
-        let steps = self.rng.usize(2..10);
+        let steps = self.rng.usize(3..12);
         for _ in 0..steps {
             self.step().await;
             self.look();
@@ -500,6 +500,14 @@ impl Run {
         self.unclear.contains(service) || self.glance(service).stopped_late
     }
 
+    /// True if it is said that the last good content was put back.
+    async fn is_rolled_back(&self, service: &str) -> bool {
+        let status = self.world.status().await;
+        let services = status.into_iter().flat_map(|it| it.services);
+        let mut own = services.filter(|it| it.service.as_str() == service);
+        own.any(|it| it.conditions.iter().any(|it| it.reason == "RolledBack"))
+    }
+
     /// What is not as it should be in the end.
     async fn missing(&self) -> Option<String> {
         for service in &self.services {
@@ -539,6 +547,9 @@ impl Run {
                 };
                 // What is rejected is followed by something else in the end, or stays away.
                 if wanted.starts_with("bad") {
+                    if text == *wanted && self.is_rolled_back(service).await {
+                        return Some(format!("{service} was rolled back, and has {text}"));
+                    }
                     continue;
                 }
                 if text != *wanted {
