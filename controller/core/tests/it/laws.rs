@@ -91,6 +91,9 @@ fn happen(w: &mut World, event: &Event) {
             let id = format!("{}-1", SERVICES[*i]);
             if w.container(&id).state == ContainerState::Running {
                 w.stop(&id);
+                // The engine tells of it. Without that nobody could tell it from a crash that a restart policy has mended.
+                let now = w.now;
+                w.container(&id).touched = Some(now);
                 w.start(&id);
                 w.log.clear();
             }
