@@ -89,7 +89,7 @@ pub fn program(env: &BTreeMap<String, String>) -> OsString {
 const UNREADABLE: &str = "invalid interpolation format for ";
 
 /// The same for a file of variables.
-const UNPARSED: &str = "failed to read ";
+pub const UNPARSED: &str = "failed to read ";
 
 /// A line without what is in quotes, whether they are closed or not.
 fn unquoted(line: &str) -> String {

@@ -316,9 +316,9 @@ pub(crate) fn explained(
         .unwrap_or_default();
     // It is named once.
     let name = reference.to_string();
-    match problem.message.strip_prefix(&name) {
-        Some(_) => format!("{origin}{}{help}", problem.message),
-        None => format!("{origin}{name}: {}{help}", problem.message),
+    match problem.message.starts_with(&name) {
+        true => format!("{origin}{}{help}", problem.message),
+        false => format!("{origin}{name}: {}{help}", problem.message),
     }
 }
 

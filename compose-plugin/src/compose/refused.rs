@@ -7,6 +7,8 @@ use locket_crds::diag::Place;
 use locket_crds::text::Text;
 use locket_crds::yaml::{Entry, Node, Value};
 
+use crate::docker::UNPARSED;
+
 /// The top-level sections that compose's paths begin with.
 const SECTIONS: [&str; 5] = ["services", "networks", "volumes", "secrets", "configs"];
 
@@ -56,9 +58,7 @@ pub(super) fn place(reason: &str, texts: &[Text]) -> Option<Place> {
 
 /// The file of variables that the reason speaks of, and the line in it.
 pub(super) fn of_variables(reason: &str) -> Option<(&Path, u32)> {
-    let (path, rest) = reason
-        .strip_prefix("failed to read ")?
-        .split_once(": line ")?;
+    let (path, rest) = reason.strip_prefix(UNPARSED)?.split_once(": line ")?;
     let (line, _) = rest.split_once(':')?;
     Some((Path::new(path), line.parse().ok()?))
 }

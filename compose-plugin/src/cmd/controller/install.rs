@@ -65,7 +65,7 @@ pub async fn install(args: InstallArgs, cx: &Context) -> Result<ExitCode> {
     for gone in roots(&config).filter(|root| !is_there(root)) {
         let whose = match grantee(&config, gone) {
             Some(project) => format!(
-                " (granted to project {project}: `docker locket trust --revoke {project}` takes it back)"
+                " (granted to project {project}: `docker locket trust --revoke {project}` takes its grants back)"
             ),
             None => String::new(),
         };
