@@ -36,7 +36,7 @@ e2e: setup build e2e-run ## Scenarios on a real engine, real compose, real backe
 
 bench: setup build ## Figures of docs/benchmarks.md; ARGS="--projects 50 --write" puts them there
 	@$(WITH_ENV) . e2e/setup/state.sh; state_before; trap state_after EXIT; \
-	  LOCKET_BIN="$(abspath $(BIN))" cargo run --locked -q --release -p locket-e2e --bin bench -- $(ARGS)
+	  LOCKET_BIN="$(abspath $(BIN))" cargo bench --locked -q -p locket-e2e --bench figures -- $(ARGS)
 
 fuzz: ## One parser under libFuzzer, TIME seconds (300): TARGET=name, or nothing for the list
 	@.ci/fuzz "$(TARGET)" "$(or $(TIME),300)"

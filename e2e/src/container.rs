@@ -36,12 +36,24 @@ impl std::fmt::Debug for Container {
 
 impl Container {
     pub(crate) fn look_up(id: &str, way: &Way, transcript: &Transcript) -> Option<Self> {
-        let out = way
-            .docker(transcript)
-            .args(["inspect", "--type=container", id])
-            .any();
-        let mut all: Vec<Value> = serde_json::from_slice(&out.stdout).ok()?;
-        let inspect = all.pop()?;
+        Self::look_up_all(&[id], way, transcript).pop()
+    }
+
+    /// Those of them that are there.
+    pub(crate) fn look_up_all(ids: &[&str], way: &Way, transcript: &Transcript) -> Vec<Self> {
+        if ids.is_empty() {
+            return Vec::new();
+        }
+        let inspect = ["inspect", "--type=container"];
+        let out = way.docker(transcript).args(inspect).args(ids).any();
+        let all: Vec<Value> = serde_json::from_slice(&out.stdout).unwrap_or_default();
+        let found = all.into_iter();
+        found
+            .filter_map(|it| Self::of(it, way, transcript))
+            .collect()
+    }
+
+    fn of(inspect: Value, way: &Way, transcript: &Transcript) -> Option<Self> {
         let text = |pointer: &str| inspect.pointer(pointer).and_then(Value::as_str);
         Some(Self {
             id: text("/Id")?.to_owned(),
@@ -61,9 +73,25 @@ impl Container {
             .trim_start_matches('/')
     }
 
+    /// Its service; empty without compose.
+    pub fn service(&self) -> &str {
+        let labels = &self.inspect["Config"]["Labels"];
+        labels["com.docker.compose.service"]
+            .as_str()
+            .unwrap_or_default()
+    }
+
     /// Whether it ran when it was looked up.
     pub fn running(&self) -> bool {
         self.inspect["State"]["Running"] == true
+    }
+
+    /// Its first process, where that can be seen from here.
+    fn pid(&self) -> Option<u64> {
+        let pid = self.inspect["State"]["Pid"].as_u64()?;
+        // An engine elsewhere counts its own processes.
+        let group = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+        group.contains(&self.id).then_some(pid)
     }
 
     /// `healthy`, `unhealthy`, `starting`, or nothing without a healthcheck.
@@ -98,6 +126,15 @@ impl Container {
         self.value(self.exec(&["cat", path]))
     }
 
+    /// The same for whoever looks again and again: it starts nothing where the container's first process can be seen from here, and
+    /// it does not ask who may read.
+    pub fn peek(&self, path: &str) -> Option<Vec<u8>> {
+        match self.pid() {
+            Some(pid) => std::fs::read(format!("/proc/{pid}/root{path}")).ok(),
+            None => self.read(path),
+        }
+    }
+
     /// The same in an image whose only program is the tests' own.
     pub fn read_scratch(&self, path: &str) -> Option<Vec<u8>> {
         self.value(self.exec(&["/app", "cat", path]))
@@ -105,9 +142,17 @@ impl Container {
 
     /// A variable of the application's own process, which `docker exec … env` does not show.
     pub fn env(&self, name: &str) -> Option<Vec<u8>> {
-        // The environment can be read by the user that PID 1 runs as, who may have been changed by the image itself.
-        let uid = self.exec(&["stat", "-c", "%u", "/proc/1"]).any().text();
-        let found = self.value(self.exec_as(Some(&uid), &["cat", "/proc/1/environ"]))?;
+        let here = self
+            .pid()
+            .and_then(|pid| std::fs::read(format!("/proc/{pid}/environ")).ok());
+        let found = match here {
+            Some(found) => found,
+            // It can be read by the user that PID 1 runs as, who may have been changed by the image itself.
+            None => {
+                let uid = self.exec(&["stat", "-c", "%u", "/proc/1"]).any().text();
+                self.value(self.exec_as(Some(&uid), &["cat", "/proc/1/environ"]))?
+            }
+        };
         let prefix = format!("{name}=");
         let mut all = found.split(|b| *b == 0);
         all.find_map(|line| line.strip_prefix(prefix.as_bytes()))

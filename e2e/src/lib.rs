@@ -21,6 +21,7 @@ mod fault;
 mod project;
 mod recorder;
 mod second;
+pub mod table;
 mod tap;
 mod wait;
 mod way;

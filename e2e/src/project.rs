@@ -315,6 +315,12 @@ impl Project {
         self.listed(&["--filter", &project, "--filter", &service])
     }
 
+    /// The containers of all services.
+    pub fn everybody(&self) -> Vec<Container> {
+        let project = format!("label={COMPOSE_PROJECT}={}", self.name);
+        self.listed(&["--filter", &project])
+    }
+
     /// The only container of a service.
     ///
     /// # Panics
@@ -340,10 +346,8 @@ impl Project {
             .docker(&[&["ps", "-aq", "--no-trunc"], filters].concat())
             .ok()
             .text();
-        let found = ids
-            .lines()
-            .filter_map(|id| Container::look_up(id, &self.way, &self.transcript));
-        let mut all: Vec<_> = found.collect();
+        let ids: Vec<&str> = ids.lines().collect();
+        let mut all = Container::look_up_all(&ids, &self.way, &self.transcript);
         all.sort_by(|a, b| a.name().cmp(b.name()));
         all
     }

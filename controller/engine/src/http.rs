@@ -107,28 +107,32 @@ impl Http {
         Ok(())
     }
 
-    async fn raw(
-        &self,
+    /// Boxed, so that what the pooled client is made of is compiled in this room and not in all that call it.
+    fn raw<'a>(
+        &'a self,
         method: Method,
-        path: &str,
-        what: &str,
-    ) -> Result<Response<Incoming>, Error> {
+        path: &'a str,
+        what: &'a str,
+    ) -> BoxFuture<'a, Result<Response<Incoming>, Error>> {
         let malformed = |e: hyper::http::Error| Error::new(Kind::Protocol, what, e.to_string());
-        let uri = at(path).map_err(|e| malformed(e.into()))?;
-        let request = Request::builder()
-            .method(method)
-            .uri(self.versioned(uri))
-            .body(Empty::new().map_err(|never| match never {}).boxed_unsync())
-            .map_err(malformed)?;
-        let response = self
-            .client
-            .request(request)
-            .await
-            .map_err(|e| of_client(&e, what))?;
-        match response.status() {
-            status if status.is_success() => Ok(response),
-            status => Err(refusal(status, response, what).await),
+        async move {
+            let uri = at(path).map_err(|e| malformed(e.into()))?;
+            let request = Request::builder()
+                .method(method)
+                .uri(self.versioned(uri))
+                .body(Empty::new().map_err(|never| match never {}).boxed_unsync())
+                .map_err(malformed)?;
+            let response = self
+                .client
+                .request(request)
+                .await
+                .map_err(|e| of_client(&e, what))?;
+            match response.status() {
+                status if status.is_success() => Ok(response),
+                status => Err(refusal(status, response, what).await),
+            }
         }
+        .boxed()
     }
 }
 

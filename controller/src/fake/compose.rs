@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use locket_crds::api::{self, ApplyMode, ApplyRequest, Progress};
 use locket_crds::id::ServiceName;
 use locket_crds::labels;
@@ -90,13 +92,16 @@ impl World {
         self.apply_request(request).await
     }
 
-    async fn apply_request(&self, request: ApplyRequest) -> Result<api::Applied, Error> {
-        let mut told = |_: Progress| {};
-        let someone = self.someone().await;
-        someone
-            .service
-            .apply(&self.name(), request, Duration::from_secs(60), &mut told)
-            .await
+    fn apply_request(&self, request: ApplyRequest) -> BoxFuture<'_, Result<api::Applied, Error>> {
+        async move {
+            let mut told = |_: Progress| {};
+            let someone = self.someone().await;
+            someone
+                .service
+                .apply(&self.name(), request, Duration::from_secs(60), &mut told)
+                .await
+        }
+        .boxed()
     }
 
     /// `docker compose up -d`: volumes; in the order of the dependencies the gate and what is missing; then the starts.

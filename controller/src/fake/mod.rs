@@ -20,6 +20,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use locket_crds::api;
 use locket_crds::compose::{ModelInput, compile};
 use locket_crds::id::ProjectName;
@@ -165,42 +166,46 @@ impl World {
         }
     }
 
-    async fn open_with(&self, role: Role, engine: Engine) -> Someone {
-        let authority = match role {
-            Role::Controller => Authority::Host(Arc::default()),
-            Role::Client => Authority::User(Arc::default()),
-        };
-        let binary = Binary::new(programs::binary()).unwrap();
-        let shared = Shared {
-            draining: false.into(),
-            host: Arc::new(Host::new(engine, binary, "test")),
-            sources: Sources::new(Arc::new(Opener(Arc::clone(&self.backend))), authority),
-            cache: Arc::default(),
-            image_labels: Default::default(),
-            owners: Default::default(),
-            holder: "a test".into(),
-            metrics: Default::default(),
-        };
-        let service = Service::new(Arc::new(shared), role, "test").await.unwrap();
-        let (controller, handle) = Controller::new(Passes(Arc::clone(&service)), Config::new(1));
-        service.attach(handle);
-        let followed = (role == Role::Controller).then(|| Arc::clone(&service));
-        let runner = tokio::spawn(async move {
-            let follow = async {
-                match followed {
-                    Some(service) => {
-                        let resync = crate::process::resync(Arc::clone(&service));
-                        tokio::join!(crate::process::follow_engine(service), resync);
-                    }
-                    None => std::future::pending().await,
-                }
+    /// Boxed, so that a controller is compiled here and not in every test program.
+    fn open_with(&self, role: Role, engine: Engine) -> BoxFuture<'_, Someone> {
+        async move {
+            let authority = match role {
+                Role::Controller => Authority::Host(Arc::default()),
+                Role::Client => Authority::User(Arc::default()),
             };
-            tokio::select! { biased; _ = controller.run(std::future::pending()) => {}, () = follow => {} }
-        });
-        Someone {
-            service,
-            runner: Some(Arc::new(Runner(runner))),
+            let binary = Binary::new(programs::binary()).unwrap();
+            let shared = Shared {
+                draining: false.into(),
+                host: Arc::new(Host::new(engine, binary, "test")),
+                sources: Sources::new(Arc::new(Opener(Arc::clone(&self.backend))), authority),
+                cache: Arc::default(),
+                image_labels: Default::default(),
+                owners: Default::default(),
+                holder: "a test".into(),
+                metrics: Default::default(),
+            };
+            let service = Service::new(Arc::new(shared), role, "test").await.unwrap();
+            let (controller, handle) = Controller::new(Passes(Arc::clone(&service)), Config::new(1));
+            service.attach(handle);
+            let followed = (role == Role::Controller).then(|| Arc::clone(&service));
+            let runner = tokio::spawn(async move {
+                let follow = async {
+                    match followed {
+                        Some(service) => {
+                            let resync = crate::process::resync(Arc::clone(&service));
+                            tokio::join!(crate::process::follow_engine(service), resync);
+                        }
+                        None => std::future::pending().await,
+                    }
+                };
+                tokio::select! { biased; _ = controller.run(std::future::pending()) => {}, () = follow => {} }
+            });
+            Someone {
+                service,
+                runner: Some(Arc::new(Runner(runner))),
+            }
         }
+        .boxed()
     }
 
     /// A controller starts.

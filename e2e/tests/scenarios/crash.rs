@@ -131,9 +131,10 @@ impl Fire {
     /// Everybody has the value, also in its process, and nothing is left to do.
     fn runs(&self) -> bool {
         let wanted = Some(self.value.as_bytes());
+        let all = self.project.everybody();
         let has = |service: &str| {
-            let all = self.project.containers(service);
-            let read = |path| all.first().and_then(|it| it.read(path));
+            let it = all.iter().find(|it| it.service() == service);
+            let read = |path| it.and_then(|it| it.peek(path));
             read("/run/secrets/key").as_deref() == wanted && read("/state/key").as_deref() == wanted
         };
         let ready = || self.project.condition(None, "Ready");
@@ -327,7 +328,7 @@ fn a_controller_that_is_killed_anywhere_while_an_anchor_is_replaced_has_a_succes
         again: |it| drop(it.up_with_newest().ok()),
         is_over: |it| {
             let all = it.project.containers(&it.newest());
-            let read = all.first().and_then(|it| it.read("/state/key"));
+            let read = all.first().and_then(|it| it.peek("/state/key"));
             let has = read.as_deref() == Some(it.value.as_bytes());
             has && it.project.anchors().len() == 1 && it.runs()
         },

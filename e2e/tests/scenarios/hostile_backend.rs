@@ -54,7 +54,7 @@ impl Bed {
     }
 
     fn delivered(&self) -> Option<Vec<u8>> {
-        self.project.container("app").read("/run/secrets/key")
+        self.project.container("app").peek("/run/secrets/key")
     }
 
     fn arrives(&self, after: &Fault) {

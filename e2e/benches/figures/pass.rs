@@ -9,8 +9,8 @@ use locket_e2e::alloc;
 use tokio::runtime::Runtime;
 use tokio::time::sleep;
 
-use crate::table::{Table, ms};
 use crate::watch::cpu;
+use locket_e2e::table::{Table, ms};
 
 const PASSES: u32 = 20;
 /// On the paused clock: until a pass that was asked for has ended.

@@ -1,4 +1,4 @@
-//! Samples, what is made of them, and the table that they end in.
+//! Samples, what is made of them, and the table that a bench ends in.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -8,12 +8,19 @@ use std::time::Duration;
 pub struct Samples(Vec<Duration>);
 
 impl Samples {
+    /// One more.
     pub fn add(&mut self, it: Duration) {
         self.0.push(it);
     }
 
+    /// How many there are.
     pub fn len(&self) -> usize {
         self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// The smallest that is not below `part` of all.
@@ -27,10 +34,12 @@ impl Samples {
             .unwrap_or_default()
     }
 
+    /// The one in the middle.
     pub fn median(&self) -> Duration {
         self.at(0.5)
     }
 
+    /// The one that 99 of 100 do not exceed.
     pub fn p99(&self) -> Duration {
         self.at(0.99)
     }

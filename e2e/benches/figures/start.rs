@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use locket_e2e::Project;
 
-use crate::table::{Samples, Table, mb, ms};
+use locket_e2e::table::{Samples, Table, mb, ms};
 
 const RUNS: usize = 200;
 /// Starts in one go inside the container, where the clock of a shell is too coarse for one.

@@ -11,8 +11,8 @@ use locket_engine::{Endpoint, Engine, ExecSpec};
 use tokio::io::AsyncWriteExt as _;
 use tokio::runtime::Runtime;
 
-use crate::table::{Samples, Table, ms, ratio};
 use crate::watch::{appears, inside};
+use locket_e2e::table::{Samples, Table, ms, ratio};
 
 /// What the controller logs when it has a hint.
 const HINT: &str = "The store has changed";

@@ -19,14 +19,13 @@ mod deliver;
 mod idle;
 mod pass;
 mod start;
-mod table;
 mod templates;
 mod watch;
 
 use std::path::Path;
 
 use locket_e2e::alloc::Counting;
-use table::Table;
+use locket_e2e::table::Table;
 
 /// What a pass on the fake engine allocates is counted. What runs as a program of its own is not touched by it.
 #[global_allocator]
@@ -39,6 +38,8 @@ const END: &str = "<!-- end of the figures -->\n";
 
 fn main() {
     let mut words: Vec<String> = std::env::args().skip(1).collect();
+    // What cargo adds by itself.
+    take(&mut words, "--bench");
     let write = take(&mut words, "--write");
     let projects = value(&mut words, "--projects").unwrap_or(10);
     let wants = |part: &str| words.is_empty() || words.iter().any(|w| w == part);

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use locket_e2e::{Controller, Project, eventually};
 use serde_json::Value;
 
-use crate::table::{Table, mb, ms};
 use crate::watch::{Weight, children, cpu, parent, weight};
+use locket_e2e::table::{Table, mb, ms};
 
 /// Long enough for passes by timer, and for the seconds after a start.
 const CALM: Duration = Duration::from_secs(15);

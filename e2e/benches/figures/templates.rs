@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use locket_e2e::Project;
 
-use crate::table::{Samples, Table};
 use crate::watch::{appears, inside};
+use locket_e2e::table::{Samples, Table};
 
 const TEMPLATES: usize = 1000;
 const SLOW: Duration = Duration::from_millis(20);

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::table::{Samples, Table, ratio};
+use locket_e2e::table::{Samples, Table, ratio};
 
 const SERVICES: usize = 500;
 const SECRETS: usize = 300;
