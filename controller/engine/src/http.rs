@@ -114,7 +114,8 @@ impl Http {
         path: &'a str,
         what: &'a str,
     ) -> BoxFuture<'a, Result<Response<Incoming>, Error>> {
-        let malformed = |e: hyper::http::Error| Error::new(Kind::Protocol, what, e.to_string());
+        let malformed =
+            move |e: hyper::http::Error| Error::new(Kind::Protocol, what, e.to_string());
         async move {
             let uri = at(path).map_err(|e| malformed(e.into()))?;
             let request = Request::builder()
