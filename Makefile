@@ -28,7 +28,10 @@ demo: build setup ## Show the main job on a real engine
 	@$(WITH_ENV) LOCKET_BIN="$(abspath $(BIN))" e2e/demo/demo
 
 test: SCHEDULES ?= 10000
-test: fmt clippy deny setup unit doc build e2e-run ## Everything: style, licences, tests of every room, scenarios on a real engine
+test: fmt ## Everything: style, licences, tests of every room, scenarios on a real engine
+	@echo "The release program is built beside what follows: target/build.log"
+	@.ci/beside target/build.log "$(MAKE) build" "$(MAKE) clippy deny setup unit doc SCHEDULES=$(SCHEDULES)"
+	@$(MAKE) e2e-run
 
 check: fmt clippy deny quick-unit ## Fast, needs no engine: style, licences, tests of the rooms
 

@@ -1,7 +1,7 @@
 //! A model of an engine: its HTTP API over memory pipes, behind the real client.
 //!
 //! [`Fake`] holds containers, volumes, images and events, and behaves as Docker Engine 28 does
-//! wherever this crate looks: the contract tests in `tests/contract` run against both.
+//! wherever this crate looks: the checks in `tests/it` run against both.
 //! A container's process is a [`Program`], mostly an [`App`]; programs run by `exec` are a function
 //! of the test's ([`Fake::on_exec`]). A volume is a directory on this machine; a tmpfs volume's is
 //! emptied when the last container that uses it ends.

@@ -1,11 +1,13 @@
-//! What this crate and everybody above it takes for granted of an engine, checked against the fake
-//! and against the real one by the same functions.
+//! The client of an engine. `checks` has what this crate and everybody above it takes for granted of one, and runs against the fake
+//! and against the real one by the same functions; `faults` and `dial` have what only one of them can show.
 //!
 //! The real half needs an engine at `/var/run/docker.sock` and the image `busybox:latest`; where
 //! they are missing it fails and says how to get them. It touches only objects of its own.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod checks;
+mod dial;
+mod faults;
 mod place;
 
 macro_rules! contract {

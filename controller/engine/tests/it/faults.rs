@@ -1,5 +1,4 @@
 //! How the client and the fake behave when things go wrong. All time is virtual.
-#![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

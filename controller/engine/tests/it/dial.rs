@@ -1,5 +1,4 @@
 //! Connections through a process. The first test needs a real engine and the docker CLI.
-#![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::ffi::OsString;
 use std::time::Duration;
@@ -15,7 +14,7 @@ fn dial(words: &[&str]) -> Endpoint {
 }
 
 #[tokio::test]
-async fn an_engine_is_reached_through_the_docker_cli() {
+async fn a_real_engine_is_reached_through_the_docker_cli() {
     let endpoint = dial(&[
         "docker",
         "-H",
