@@ -23,6 +23,13 @@ impl Transcript {
         let _ = writeln!(text, "→ {}", output.code);
     }
 
+    pub(crate) fn note(&self, asked: &str, answer: &[u8]) {
+        let mut text = self.0.lock().unwrap();
+        let _ = writeln!(text, "GET {asked}");
+        text.extend_from_slice(answer);
+        let _ = writeln!(text);
+    }
+
     pub(crate) fn bytes(&self) -> Vec<u8> {
         self.0.lock().unwrap().clone()
     }

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::api;
 use crate::command::{Output, Run, Transcript};
 use crate::way::Way;
 
@@ -41,13 +42,17 @@ impl Container {
 
     /// Those of them that are there.
     pub(crate) fn look_up_all(ids: &[&str], way: &Way, transcript: &Transcript) -> Vec<Self> {
-        if ids.is_empty() {
-            return Vec::new();
-        }
-        let inspect = ["inspect", "--type=container"];
-        let out = way.docker(transcript).args(inspect).args(ids).any();
-        let all: Vec<Value> = serde_json::from_slice(&out.stdout).unwrap_or_default();
-        let found = all.into_iter();
+        let answer = |id: &&str| -> Option<Value> {
+            let said = match way.is_usual() {
+                true => api::get(&format!("/containers/{id}/json"), Some(transcript))?,
+                false => {
+                    let inspect = ["inspect", "--type=container", "--format={{json .}}", *id];
+                    way.docker(transcript).args(inspect).any().stdout
+                }
+            };
+            serde_json::from_slice(&said).ok()
+        };
+        let found = ids.iter().filter_map(answer);
         found
             .filter_map(|it| Self::of(it, way, transcript))
             .collect()
@@ -171,6 +176,11 @@ impl Container {
 
     /// What it has written to its log.
     pub fn logs(&self) -> String {
+        if self.way.is_usual() {
+            let path = format!("/containers/{}/logs?stdout=1&stderr=1", self.id);
+            let said = api::get(&path, Some(&self.transcript));
+            return api::streams(&said.unwrap_or_default());
+        }
         self.way
             .docker(&self.transcript)
             .args(["logs", &self.id])

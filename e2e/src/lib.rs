@@ -10,6 +10,7 @@
 )]
 
 pub mod alloc;
+mod api;
 mod bao;
 mod canary;
 mod certificates;

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::api;
 use crate::canary::Canaries;
 use crate::command::{Output, Run, Transcript};
 use crate::container::Container;
@@ -228,6 +229,22 @@ impl Project {
         self.docker(&[&["locket"], args].concat())
     }
 
+    /// The same for what scenarios say all the time: the plugin as docker starts it, without docker.
+    fn plugin(&self, args: &[&str]) -> Run {
+        if !self.way.is_usual() {
+            return self.locket(args);
+        }
+        let plugin = self.root.path().join("docker/cli-plugins/docker-locket");
+        let run = Run::new(plugin, &self.transcript)
+            .args(["locket"])
+            .args(args);
+        let environment = self.environment();
+        let environment = environment.iter();
+        environment.fold(run.dir(&self.dir), |run, (name, value)| {
+            run.env(name, value)
+        })
+    }
+
     /// Puts a value into the built-in store, and guards it.
     pub fn store(&mut self, name: &str, value: impl AsRef<[u8]>) {
         self.guard(name, value.as_ref());
@@ -243,7 +260,7 @@ impl Project {
             [] => &["--allow-empty"],
             _ => &[],
         };
-        self.locket(&[&["secret", "set", name], empty].concat())
+        self.plugin(&[&["secret", "set", name], empty].concat())
             .stdin(value)
             .ok();
     }
@@ -298,7 +315,7 @@ impl Project {
     fn controller_in(&self, args: &[&str], environment: &[(String, String)]) -> Controller {
         let it = Controller::start(self.root.path(), &self.way, args, environment);
         eventually(20, "the controller answers", || {
-            (self.locket(&["controller", "status"]).any().code == 0).then_some(())
+            (self.plugin(&["controller", "status"]).any().code == 0).then_some(())
         });
         it
     }
@@ -310,15 +327,13 @@ impl Project {
 
     /// The containers of a service, sorted by name, stopped ones too.
     pub fn containers(&self, service: &str) -> Vec<Container> {
-        let project = format!("label={COMPOSE_PROJECT}={}", self.name);
-        let service = format!("label=com.docker.compose.service={service}");
-        self.listed(&["--filter", &project, "--filter", &service])
+        let service = ("com.docker.compose.service", service);
+        self.listed(&[(COMPOSE_PROJECT, &self.name), service])
     }
 
     /// The containers of all services.
     pub fn everybody(&self) -> Vec<Container> {
-        let project = format!("label={COMPOSE_PROJECT}={}", self.name);
-        self.listed(&["--filter", &project])
+        self.listed(&[(COMPOSE_PROJECT, &self.name)])
     }
 
     /// The only container of a service.
@@ -338,18 +353,31 @@ impl Project {
 
     /// The project's anchors.
     pub fn anchors(&self) -> Vec<Container> {
-        self.listed(&["--filter", &format!("label={LOCKET_PROJECT}={}", self.name)])
+        self.listed(&[(LOCKET_PROJECT, &self.name)])
     }
 
-    fn listed(&self, filters: &[&str]) -> Vec<Container> {
-        let ids = self
-            .docker(&[&["ps", "-aq", "--no-trunc"], filters].concat())
-            .ok()
-            .text();
-        let ids: Vec<&str> = ids.lines().collect();
+    fn listed(&self, labels: &[(&str, &str)]) -> Vec<Container> {
+        let ids = self.ids(labels);
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
         let mut all = Container::look_up_all(&ids, &self.way, &self.transcript);
         all.sort_by(|a, b| a.name().cmp(b.name()));
         all
+    }
+
+    fn ids(&self, labels: &[(&str, &str)]) -> Vec<String> {
+        if self.way.is_usual() {
+            let filters = api::with_labels(labels);
+            let path = format!("/containers/json?all=1&filters={filters}");
+            let said = api::get(&path, Some(&self.transcript)).expect("the engine answers");
+            let all: Vec<Value> = serde_json::from_slice(&said).unwrap();
+            let ids = all.iter().filter_map(|it| it["Id"].as_str());
+            return ids.map(str::to_owned).collect();
+        }
+        let filters = labels
+            .iter()
+            .flat_map(|(key, value)| ["--filter".to_owned(), format!("label={key}={value}")]);
+        let list = self.docker(&["ps", "-aq", "--no-trunc"]).args(filters);
+        list.ok().text().lines().map(str::to_owned).collect()
     }
 
     /// The project in `docker locket status --json`; nothing when it is not there.
@@ -359,7 +387,7 @@ impl Project {
 
     /// Another project there.
     fn status_of(&self, project: &str) -> Option<Value> {
-        let out = self.locket(&["status", "-p", project, "--json"]).any();
+        let out = self.plugin(&["status", "-p", project, "--json"]).any();
         let all: Value = serde_json::from_slice(&out.stdout).ok()?;
         let projects = all["projects"].as_array()?;
         projects.iter().find(|p| p["project"] == project).cloned()
@@ -377,7 +405,7 @@ impl Project {
 
     /// Waits until everything is delivered and runs with what it should.
     pub fn ready(&self) {
-        self.locket(&["wait", "--for=Ready", "--timeout", "60s"])
+        self.plugin(&["wait", "--for=Ready", "--timeout", "60s"])
             .ok();
     }
 }

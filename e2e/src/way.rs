@@ -25,6 +25,11 @@ impl Way {
         self
     }
 
+    /// Whether this is the engine of whoever says nothing about it.
+    pub(crate) fn is_usual(&self) -> bool {
+        self.flags.is_empty() && self.environment.is_empty()
+    }
+
     /// `docker` on this way.
     pub(crate) fn docker(&self, transcript: &Transcript) -> Run {
         let run = Run::new("docker", transcript).args(&self.flags);

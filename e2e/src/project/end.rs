@@ -166,7 +166,7 @@ impl Drop for Project {
             let _ = self.compose(&["down", "-v", "--timeout", "1"]).any();
         }
         for name in &self.stored {
-            let _ = self.locket(&["secret", "rm", "--yes", name]).any();
+            let _ = self.plugin(&["secret", "rm", "--yes", name]).any();
         }
         if self.granted.load(Ordering::Relaxed) {
             let _ = self.locket(&["trust", "--revoke", &self.name]).any();
