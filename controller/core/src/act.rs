@@ -93,13 +93,24 @@ pub(crate) fn freeze(pass: &Pass, service: &ServiceName) -> Option<(Cause, Optio
         .get(service)
         .and_then(|m| m.busy_since)
         .unwrap_or(pass.now);
-    let until = until.min(pass.holds(since, cap)?);
+    let until = match pass.holds(since, cap) {
+        Some(capped) => until.min(capped),
+        // What was made and not yet started is about to be: it may join the network of what would be stopped under it.
+        None if is_bringing_up(pass) => until,
+        None => return None,
+    };
     let text = format!(
         "containers were changed just now; it waits for {} s without a change, and {} s at the most",
         quiet.as_secs(),
         cap.as_secs()
     );
     Some((Cause::new(Reason::ComposeBusy, text), Some(until)))
+}
+
+/// Compose has made a container and not started it yet.
+fn is_bringing_up(pass: &Pass) -> bool {
+    let mut all = pass.observed.containers.iter();
+    all.any(|it| !it.oneoff && it.state == ContainerState::Created)
 }
 
 /// Why a container does not run with what it should; `None` if it does, or if that is not known yet.

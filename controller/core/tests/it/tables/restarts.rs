@@ -214,6 +214,26 @@ fn compose_that_is_never_quiet_holds_a_change_for_a_bounded_time() {
     assert!(planned.contains("restart api-1, containers were changed just now; it waits for 5 s without a change, and 60 s at the most"), "{planned}");
 }
 
+/// A container that joins another's network cannot be started while that one is down.
+#[test]
+fn while_compose_has_made_what_it_has_not_started_nothing_is_restarted_under_it() {
+    let mut w = World::new();
+    w.service("api", Auto, &["a"]).plain("joined");
+    w.settled().set("a", 2);
+    w.container("joined-1").state = ContainerState::Created;
+    for _ in 0..30 {
+        w.observed.last_compose_activity = Some(w.now);
+        let planned = w.plan();
+        assert!(!planned.to_string().contains("stop api-1"), "{planned}");
+        w.apply(planned);
+        w.pass_time(secs(4));
+    }
+    w.container("joined-1").state = ContainerState::Running;
+    w.observed.last_compose_activity = Some(w.now);
+    w.story_for(secs(4));
+    assert_eq!(w.log.first().map(String::as_str), Some("stop api-1"));
+}
+
 #[test]
 fn a_stop_has_the_containers_own_grace_period() {
     let mut w = World::new();
