@@ -12,7 +12,7 @@ use crate::command::Transcript;
 const VERSION: &str = "/v1.45";
 
 /// The body of the answer; nothing where the engine has no Unix socket on this machine, does not answer, or has no such object.
-pub(crate) fn get(path: &str, transcript: Option<&Transcript>) -> Option<Vec<u8>> {
+pub(crate) fn get(path: &str, transcript: &Transcript) -> Option<Vec<u8>> {
     let host = std::env::var("DOCKER_HOST");
     let host = host.unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned());
     let mut engine = UnixStream::connect(host.strip_prefix("unix://")?).ok()?;
@@ -21,9 +21,7 @@ pub(crate) fn get(path: &str, transcript: Option<&Transcript>) -> Option<Vec<u8>
     engine.write_all(head.as_bytes()).ok()?;
     let mut answer = Vec::new();
     engine.read_to_end(&mut answer).ok()?;
-    if let Some(transcript) = transcript {
-        transcript.note(path, &answer);
-    }
+    transcript.note(path, &answer);
     let ends = memchr::memmem::find(&answer, b"\r\n\r\n")?;
     let is_good = answer.get(9..12)? == b"200";
     is_good.then(|| answer.split_off(ends + 4))

@@ -23,6 +23,7 @@ impl Transcript {
         let _ = writeln!(text, "→ {}", output.code);
     }
 
+    /// What the engine has answered without a program in between.
     pub(crate) fn note(&self, asked: &str, answer: &[u8]) {
         let mut text = self.0.lock().unwrap();
         let _ = writeln!(text, "GET {asked}");

@@ -37,28 +37,14 @@ impl std::fmt::Debug for Container {
 
 impl Container {
     pub(crate) fn look_up(id: &str, way: &Way, transcript: &Transcript) -> Option<Self> {
-        Self::look_up_all(&[id], way, transcript).pop()
-    }
-
-    /// Those of them that are there.
-    pub(crate) fn look_up_all(ids: &[&str], way: &Way, transcript: &Transcript) -> Vec<Self> {
-        let answer = |id: &&str| -> Option<Value> {
-            let said = match way.is_usual() {
-                true => api::get(&format!("/containers/{id}/json"), Some(transcript))?,
-                false => {
-                    let inspect = ["inspect", "--type=container", "--format={{json .}}", *id];
-                    way.docker(transcript).args(inspect).any().stdout
-                }
-            };
-            serde_json::from_slice(&said).ok()
+        let said = match way.is_usual() {
+            true => api::get(&format!("/containers/{id}/json"), transcript)?,
+            false => {
+                let inspect = ["inspect", "--type=container", "--format={{json .}}", id];
+                way.docker(transcript).args(inspect).any().stdout
+            }
         };
-        let found = ids.iter().filter_map(answer);
-        found
-            .filter_map(|it| Self::of(it, way, transcript))
-            .collect()
-    }
-
-    fn of(inspect: Value, way: &Way, transcript: &Transcript) -> Option<Self> {
+        let inspect: Value = serde_json::from_slice(&said).ok()?;
         let text = |pointer: &str| inspect.pointer(pointer).and_then(Value::as_str);
         Some(Self {
             id: text("/Id")?.to_owned(),
@@ -178,7 +164,7 @@ impl Container {
     pub fn logs(&self) -> String {
         if self.way.is_usual() {
             let path = format!("/containers/{}/logs?stdout=1&stderr=1", self.id);
-            let said = api::get(&path, Some(&self.transcript));
+            let said = api::get(&path, &self.transcript);
             return api::streams(&said.unwrap_or_default());
         }
         self.way

@@ -207,7 +207,11 @@ impl Project {
     }
 
     fn docker_for(&self, transcript: &Transcript) -> Run {
-        let run = self.way.docker(transcript).dir(&self.dir);
+        self.at_home(self.way.docker(transcript).dir(&self.dir))
+    }
+
+    /// With the environment of the project.
+    fn at_home(&self, run: Run) -> Run {
         let environment = self.environment();
         environment
             .iter()
@@ -235,14 +239,8 @@ impl Project {
             return self.locket(args);
         }
         let plugin = self.root.path().join("docker/cli-plugins/docker-locket");
-        let run = Run::new(plugin, &self.transcript)
-            .args(["locket"])
-            .args(args);
-        let environment = self.environment();
-        let environment = environment.iter();
-        environment.fold(run.dir(&self.dir), |run, (name, value)| {
-            run.env(name, value)
-        })
+        let run = Run::new(plugin, &self.transcript);
+        self.at_home(run.args(["locket"]).args(args).dir(&self.dir))
     }
 
     /// Puts a value into the built-in store, and guards it.
@@ -273,11 +271,7 @@ impl Project {
 
     /// A shell's script in the project's folder, with the docker configuration of the project.
     pub fn shell(&self, script: &str, args: &[&str]) -> Run {
-        let run = self.program("sh", &[&["-c", script, "sh"], args].concat());
-        let environment = self.environment();
-        environment
-            .iter()
-            .fold(run, |run, (name, value)| run.env(name, value))
+        self.at_home(self.program("sh", &[&["-c", script, "sh"], args].concat()))
     }
 
     /// A shell's script as root in a container of its own, which has a service's volume at `/v` for writing.
@@ -358,8 +352,10 @@ impl Project {
 
     fn listed(&self, labels: &[(&str, &str)]) -> Vec<Container> {
         let ids = self.ids(labels);
-        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-        let mut all = Container::look_up_all(&ids, &self.way, &self.transcript);
+        let found = ids
+            .iter()
+            .filter_map(|id| Container::look_up(id, &self.way, &self.transcript));
+        let mut all: Vec<_> = found.collect();
         all.sort_by(|a, b| a.name().cmp(b.name()));
         all
     }
@@ -368,7 +364,7 @@ impl Project {
         if self.way.is_usual() {
             let filters = api::with_labels(labels);
             let path = format!("/containers/json?all=1&filters={filters}");
-            let said = api::get(&path, Some(&self.transcript)).expect("the engine answers");
+            let said = api::get(&path, &self.transcript).expect("the engine answers");
             let all: Vec<Value> = serde_json::from_slice(&said).unwrap();
             let ids = all.iter().filter_map(|it| it["Id"].as_str());
             return ids.map(str::to_owned).collect();

@@ -93,12 +93,9 @@ pub(crate) fn freeze(pass: &Pass, service: &ServiceName) -> Option<(Cause, Optio
         .get(service)
         .and_then(|m| m.busy_since)
         .unwrap_or(pass.now);
-    let until = match pass.holds(since, cap) {
-        Some(capped) => until.min(capped),
-        // What was made and not yet started is about to be: it may join the network of what would be stopped under it.
-        None if is_bringing_up(pass) => until,
-        None => return None,
-    };
+    // What was made is about to be started, and may join the network of what would be stopped under it.
+    let cap = if is_bringing_up(pass) { cap * 2 } else { cap };
+    let until = until.min(pass.holds(since, cap)?);
     let text = format!(
         "containers were changed just now; it waits for {} s without a change, and {} s at the most",
         quiet.as_secs(),

@@ -221,7 +221,8 @@ fn while_compose_has_made_what_it_has_not_started_nothing_is_restarted_under_it(
     w.service("api", Auto, &["a"]).plain("joined");
     w.settled().set("a", 2);
     w.container("joined-1").state = ContainerState::Created;
-    for _ in 0..30 {
+    // Longer than a change waits otherwise.
+    for _ in 0..25 {
         w.observed.last_compose_activity = Some(w.now);
         let planned = w.plan();
         assert!(!planned.to_string().contains("stop api-1"), "{planned}");
