@@ -33,7 +33,7 @@ impl<'a> Alone<'a> {
     }
 
     fn read(&self, name: &str) -> Option<Vec<u8>> {
-        self.container()?.peek(&format!("/run/secrets/{name}"))
+        self.container()?.read(&format!("/run/secrets/{name}"))
     }
 
     fn condition(&self, kind: &str) -> Option<(bool, String, String)> {
