@@ -69,9 +69,9 @@ impl Dir {
         path: &str,
         call: impl FnOnce(BorrowedFd<'_>, &str) -> rustix::io::Result<T>,
     ) -> io::Result<T> {
-        match path.rsplit_once('/') {
-            Some((parent, leaf)) => Ok(call(self.dir(parent)?.0.as_fd(), leaf)?),
-            None => Ok(call(self.0.as_fd(), path)?),
+        match split(path) {
+            (Some(parent), leaf) => Ok(call(self.dir(parent)?.0.as_fd(), leaf)?),
+            (None, leaf) => Ok(call(self.0.as_fd(), leaf)?),
         }
     }
 
@@ -223,26 +223,19 @@ impl Dir {
         mode: u32,
         durable: bool,
     ) -> io::Result<()> {
-        let (parent, leaf) = path.rsplit_once('/').map_or(("", path), |(p, l)| (p, l));
-        let aside = if parent.is_empty() {
-            format!(".{leaf}.new")
-        } else {
-            format!("{parent}/.{leaf}.new")
-        };
-        self.remove(&aside)?;
+        let (parent, leaf) = split(path);
+        let parent = parent.map(|it| self.dir(it)).transpose()?;
+        let dir = parent.as_ref().unwrap_or(self);
+        let aside = format!(".{leaf}.new");
+        dir.remove(&aside)?;
         let owner = Owner::of_process(mode);
-        let file = self.create(&aside, bytes, owner)?;
+        let file = dir.create(&aside, bytes, owner)?;
         if durable {
             rustix::fs::fsync(&file)?;
         }
-        self.rename(&aside, path)?;
+        dir.rename(&aside, leaf)?;
         if durable {
-            let dir = if parent.is_empty() {
-                None
-            } else {
-                Some(self.dir(parent)?)
-            };
-            rustix::fs::fsync(&dir.as_ref().unwrap_or(self).0)?;
+            rustix::fs::fsync(&dir.0)?;
         }
         Ok(())
     }
@@ -279,6 +272,10 @@ impl Dir {
         to: &str,
         call: impl FnOnce(BorrowedFd<'_>, &str, BorrowedFd<'_>, &str) -> rustix::io::Result<()>,
     ) -> io::Result<()> {
+        let (parent, leaf) = split(to);
+        if split(from).0 == parent {
+            return self.at(from, |dir, from| call(dir, from, dir, leaf));
+        }
         let mut result = Ok(());
         self.at(from, |a, from| {
             result = self.at(to, |b, to| call(a, from, b, to));
@@ -290,12 +287,9 @@ impl Dir {
     /// Removes what is at a path, with all that is below it. Nothing there is fine.
     pub(crate) fn remove(&self, path: &str) -> io::Result<()> {
         fault::step()?;
-        let leaf = CString::new(path.rsplit('/').next().unwrap_or(path))?;
-        let parent = path
-            .rsplit_once('/')
-            .map(|(parent, _)| self.dir(parent))
-            .transpose();
-        match parent {
+        let (parent, leaf) = split(path);
+        let leaf = CString::new(leaf)?;
+        match parent.map(|it| self.dir(it)).transpose() {
             Ok(parent) => parent.as_ref().unwrap_or(self).remove_entry(&leaf),
             Err(e) if is_absent(&e) => Ok(()),
             Err(e) => Err(e),
@@ -369,9 +363,13 @@ impl Dir {
     }
 
     fn entries(&self) -> io::Result<Vec<CString>> {
-        let again = rustix::fs::openat(&self.0, c".", DIRECTORY, Mode::empty())?;
+        Self(rustix::fs::openat(&self.0, c".", DIRECTORY, Mode::empty())?).into_entries()
+    }
+
+    /// The same of a handle that nobody has read from yet, and nobody does again.
+    fn into_entries(self) -> io::Result<Vec<CString>> {
         let mut buffer = Vec::with_capacity(8192);
-        let mut dir = RawDir::new(again, buffer.spare_capacity_mut());
+        let mut dir = RawDir::new(self.0, buffer.spare_capacity_mut());
         let mut names = Vec::new();
         while let Some(entry) = dir.next() {
             let entry = entry?;
@@ -384,13 +382,12 @@ impl Dir {
 
     /// The names in this directory that are UTF-8 text, sorted.
     pub(crate) fn names(&self) -> io::Result<Vec<String>> {
-        let mut names: Vec<String> = self
-            .entries()?
-            .into_iter()
-            .filter_map(|n| n.into_string().ok())
-            .collect();
-        names.sort_unstable();
-        Ok(names)
+        self.entries().map(as_text)
+    }
+
+    /// The names in the directory at a path that are UTF-8 text, sorted.
+    pub(crate) fn names_in(&self, path: &str) -> io::Result<Vec<String>> {
+        self.dir(path)?.into_entries().map(as_text)
     }
 
     /// Removes everything in this directory.
@@ -464,6 +461,21 @@ impl Dir {
         let kind = rustix::fs::fstatfs(&self.0)?.f_type as u64;
         Ok(matches!(kind, TMPFS | RAMFS))
     }
+}
+
+/// The directory that a path names, if it names one, and the last name.
+fn split(path: &str) -> (Option<&str>, &str) {
+    path.rsplit_once('/')
+        .map_or((None, path), |(parent, leaf)| (Some(parent), leaf))
+}
+
+fn as_text(names: Vec<CString>) -> Vec<String> {
+    let mut names: Vec<String> = names
+        .into_iter()
+        .filter_map(|n| n.into_string().ok())
+        .collect();
+    names.sort_unstable();
+    names
 }
 
 /// A lock on a file. It goes with the handle that it was taken on.

@@ -42,17 +42,17 @@ impl Volume {
         Ok(self.manifest(seq)?.map(|manifest| (seq, manifest)))
     }
 
+    /// The names in our folder.
+    pub(super) fn home(&self) -> io::Result<Vec<String>> {
+        match self.root.names_in(HOME) {
+            Err(e) if is_absent(&e) => Ok(Vec::new()),
+            other => other,
+        }
+    }
+
     /// Numbers of the generations that have a directory.
     pub(super) fn generations(&self) -> io::Result<Vec<u64>> {
-        let home = match self.root.dir(HOME) {
-            Err(e) if is_absent(&e) => return Ok(Vec::new()),
-            other => other?,
-        };
-        Ok(home
-            .names()?
-            .iter()
-            .filter_map(|name| parse_seq(name.as_bytes()))
-            .collect())
+        self.home().map(|names| numbers(&names))
     }
 
     pub(super) fn manifest(&self, seq: u64) -> io::Result<Option<Manifest>> {
@@ -111,4 +111,11 @@ impl Volume {
             Err(damaged)
         })
     }
+}
+
+/// Those of the names in our folder that are numbers of generations.
+pub(super) fn numbers(home: &[String]) -> Vec<u64> {
+    home.iter()
+        .filter_map(|name| parse_seq(name.as_bytes()))
+        .collect()
 }

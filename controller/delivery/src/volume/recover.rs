@@ -3,11 +3,12 @@
 use std::io;
 
 use super::manifest::Manifest;
+use super::read::numbers;
 use super::visible::OPEN;
 use super::{Found, Known, LEAP, Volume};
 use crate::clock::{Clock, Stamp};
 use crate::dir::Owner;
-use crate::layout::{CURRENT, NEW, NEW_LOG, STAGE, generation_dir};
+use crate::layout::{CURRENT, HOME, NEW, NEW_LOG, STAGE, generation_dir};
 use crate::log::{self, Entry};
 
 /// The kernel's time of a file's last change lags by a tick of its clock, 10 ms at most.
@@ -22,7 +23,8 @@ impl Volume {
         // Nobody could walk through it, or its new owner could change everything.
         self.root.restore(Owner::of_process(OPEN))?;
         let (mut entries, mut key_matches) = log::parse(&self.log_bytes()?, key);
-        let mut dirs = self.generations()?;
+        let home = self.home()?;
+        let mut dirs = numbers(&home);
         let mut current = self.current()?;
         if let Some(limit) = self.limit(&dirs, entries.last(), known)? {
             dirs.retain(|seq| *seq <= limit);
@@ -37,7 +39,8 @@ impl Volume {
         let stray = dirs
             .iter()
             .any(|seq| !logged(*seq) && current.as_ref().is_none_or(|(c, _)| c != seq));
-        let begun = self.root.meta(STAGE)?.is_some() || self.root.meta(NEW_LOG)?.is_some();
+        let is_left = |name: &String| matches!(format!("{HOME}/{name}").as_str(), STAGE | NEW_LOG);
+        let begun = home.iter().any(is_left);
         if stray || unlogged || begun {
             // Made where it is missing, so that it is there until the last step of the repair.
             self.own_dir(STAGE, 0o700)?.remove_all()?;

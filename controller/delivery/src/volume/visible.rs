@@ -266,10 +266,10 @@ fn names(root: &Dir, dir: &str) -> io::Result<Vec<String>> {
     if dir.is_empty() {
         return root.names();
     }
-    match root.dir(dir) {
+    match root.names_in(dir) {
         // An app may have taken it away since.
         Err(e) if is_absent(&e) => Ok(Vec::new()),
-        dir => dir?.names(),
+        names => names,
     }
 }
 
