@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use locket_core::{ContainerId, Operation, Probed, StepResult, StopOutcome, Time};
+use locket_crds::id::Fingerprint;
 use locket_delivery::layout::SHIM_PATH;
 use locket_engine::watcher::Action;
 use locket_engine::{Engine, ExecSpec, ExecStream, InspectCache, Kind};
@@ -223,7 +224,13 @@ impl Hands {
 
     /// Runs a hook. Its output is dropped: it may hold a value. One that runs on after its time has failed, which is said
     /// once; until it has ended it is under way, so that no second one runs beside it.
-    pub fn hook(self, container: ContainerId, argv: Vec<String>, time: Duration) {
+    pub fn hook(
+        self,
+        container: ContainerId,
+        argv: Vec<String>,
+        content: Fingerprint,
+        time: Duration,
+    ) {
         self.run(
             container,
             Operation::Hook,
@@ -235,6 +242,7 @@ impl Hands {
                     }
                     StepResult::Hook {
                         container: id.clone(),
+                        content,
                         exit_code,
                         message,
                     }

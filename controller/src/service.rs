@@ -264,7 +264,8 @@ impl Service {
                 Action::Create | Action::Stop | Action::Destroy | Action::Rename
             );
             room.inbox.leave(|h| {
-                if disturbs {
+                // A signal is heard when the stop begins, which may take its grace period.
+                if disturbs || is_stop(event) {
                     h.activity = h.activity.max(Some(at));
                 }
                 if is_stop(event) {

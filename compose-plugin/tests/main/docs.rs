@@ -60,7 +60,7 @@ macro_rules! all {
 fn words() -> BTreeSet<String> {
     let reasons = all!(Reason:
         MemoryChanged FirstDelivery ValueChanged MetadataChanged FilesDrifted DependencyRestarted StartUnknown
-        StartAmbiguous RestartUnderWay StopFailed StartFailed BadValue HookDue Paused GateOpen ComposeBusy Settling RestartEvery WaitsForReplica
+        StartAmbiguous RestartUnderWay StopFailed StartFailed BadValue HookDue Paused GateOpen ComposeBusy StoppedByUser Settling RestartEvery WaitsForReplica
         WaitsForDependency DependencyFailed HookPending HookFailed HookRunning NoRunningContainer JustStarted NotMounted
         Rejected NotSupportedYet NoController Verifying);
     let rendering = all!(locket_render::Reason:

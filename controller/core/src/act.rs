@@ -232,6 +232,7 @@ fn signal(pass: &mut Pass, service: &ServiceName) {
         let action = Action::Signal {
             container: container.id.clone(),
             signal: signal.clone(),
+            content,
         };
         pass.step(action, service, Some(container), cause);
     }
@@ -277,6 +278,8 @@ fn restart<'a>(pass: &mut Pass<'a>, service: &'a ServiceName, below: Option<&Ser
                 format!("{} is restarted first", first.name),
             );
             pass.hold(service, what, cause, None);
+        } else if let Some((cause, until)) = intent::is_leaving(pass, service, container) {
+            pass.hold(service, what, cause, Some(until));
         } else if let Some((cause, until)) = held(pass, service, restart, below) {
             pass.hold(service, what, cause, until);
         } else if let Some((cause, until)) = refused(pass, container) {

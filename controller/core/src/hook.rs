@@ -64,10 +64,12 @@ pub(crate) fn is_due(pass: &Pass, service: &ServiceName) -> bool {
             .is_some_and(|p| is_due_for(memory(pass, service), p.fingerprint))
 }
 
-/// Acknowledges a hook that came back.
+/// Acknowledges a hook that came back. A result comes again where it was not heard that the memory is written; by then the next
+/// one may have been begun there, and that has not run.
 pub(crate) fn take(
     pass: &mut Pass,
     container: &ContainerId,
+    content: Fingerprint,
     exit_code: Option<i64>,
     message: &str,
 ) {
@@ -81,7 +83,9 @@ pub(crate) fn take(
     };
     let (now, retry) = (pass.now, pass.policy.hook_retry);
     let hook = &mut pass.service(&it.service).hook;
-    let Some(content) = hook.begun else { return };
+    if hook.begun != Some(content) {
+        return;
+    }
     let from = hook.acknowledged;
     let (kind, result) = match exit_code {
         Some(0) => {
@@ -214,6 +218,7 @@ pub(crate) fn run(pass: &mut Pass, service: &ServiceName) {
     let action = Action::Exec {
         container: container.id.clone(),
         argv: argv.to_vec(),
+        content: current.fingerprint,
         timeout: wanted.on_change.timeout.unwrap_or(TIMEOUT),
     };
     pass.step(

@@ -20,6 +20,8 @@ const GRACE: Duration = Duration::from_secs(10);
 const SLACK: Duration = Duration::from_secs(10);
 /// That somebody stopped a container is heard a moment later than that it has ended.
 const HEARSAY: Duration = Duration::from_secs(2);
+/// A stop of somebody else is waited for so long at least: how long they give it is not heard.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// A start that the engine has refused so often in a row counts as content that does not come up.
 const START_TRIES: u32 = 6;
 
@@ -37,8 +39,7 @@ pub(crate) fn open(
         .filter(|i| i.phase == Phase::Stopping && i.started_at == started_at);
     let refused = before.and_then(|i| i.refused.clone());
     let (at, tries) = before.map_or((pass.now, 0), |i| (i.at, i.tries));
-    let of_model = pass.model(service).and_then(|m| m.stop_grace);
-    let grace = container.stop_grace.or(of_model).unwrap_or(GRACE);
+    let grace = grace(pass, service, container);
     let intent = Intent {
         started_at,
         at,
@@ -59,6 +60,31 @@ pub(crate) fn open(
         grace,
     };
     pass.step(action, service, Some(container), restart.cause.clone());
+}
+
+fn grace(pass: &Pass, service: &ServiceName, container: &ObservedContainer) -> Duration {
+    let of_model = pass.model(service).and_then(|m| m.stop_grace);
+    container.stop_grace.or(of_model).unwrap_or(GRACE)
+}
+
+/// Somebody but us has told this run of the container to end.
+fn is_touched(container: &ObservedContainer) -> bool {
+    let told = |at: &Time| container.started_at.is_none_or(|began| *at >= began);
+    container.touched.as_ref().is_some_and(told)
+}
+
+/// Somebody has told this run of the container to end, and it has not yet. A stop of ours would join theirs, and a start of ours
+/// would undo it.
+pub(crate) fn is_leaving(
+    pass: &Pass,
+    service: &ServiceName,
+    container: &ObservedContainer,
+) -> Option<(Cause, Time)> {
+    let touched = container.touched.filter(|_| is_touched(container))?;
+    let patience = PATIENCE.max(grace(pass, service, container) + SLACK);
+    let until = pass.holds(touched, patience)?;
+    let text = format!("somebody is stopping {}", container.name);
+    Some((Cause::new(Reason::StoppedByUser, text), until))
 }
 
 /// Takes an open intent one step further.
@@ -445,7 +471,8 @@ fn put_back(
     let rollback = Some(current.fingerprint) == accepted;
     match container.state {
         ContainerState::Running | ContainerState::Restarting => {
-            if let Some((cause, until)) = freeze(pass, service) {
+            let leaving = is_leaving(pass, service, container).map(|(cause, at)| (cause, Some(at)));
+            if let Some((cause, until)) = leaving.or_else(|| freeze(pass, service)) {
                 return pass.hold(service, format!("restart {}", container.name), cause, until);
             }
             open(
@@ -458,6 +485,9 @@ fn put_back(
                     rollback,
                 },
             );
+        }
+        ContainerState::Exited | ContainerState::Dead if is_touched(container) => {
+            leave(pass, service, container, &intent);
         }
         ContainerState::Exited | ContainerState::Dead => {
             intent.phase = Phase::Starting;

@@ -106,11 +106,15 @@ pub enum StepResult {
     Signalled {
         /// Which container.
         container: ContainerId,
+        /// What it was sent for.
+        content: Fingerprint,
     },
     /// A hook came back.
     Hook {
         /// In which container it ran.
         container: ContainerId,
+        /// What it was run for.
+        content: Fingerprint,
         /// Its exit code; `None` if it could not be run.
         exit_code: Option<i64>,
         /// For people; never the hook's output.
@@ -358,6 +362,8 @@ pub enum Action {
         container: ContainerId,
         /// Name without `SIG`.
         signal: String,
+        /// What is current.
+        content: Fingerprint,
     },
     /// Run the hook.
     Exec {
@@ -365,6 +371,8 @@ pub enum Action {
         container: ContainerId,
         /// The command.
         argv: Vec<String>,
+        /// What is current.
+        content: Fingerprint,
         /// One that takes longer has failed.
         timeout: Duration,
     },

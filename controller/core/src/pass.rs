@@ -103,12 +103,15 @@ impl<'a> Pass<'a> {
                     operation,
                     message,
                 } => self.take_refusal(container, *operation, message),
-                StepResult::Signalled { container } => self.take_signal(container),
+                StepResult::Signalled { container, content } => {
+                    self.take_signal(container, *content);
+                }
                 StepResult::Hook {
                     container,
+                    content,
                     exit_code,
                     message,
-                } => hook::take(self, container, *exit_code, message),
+                } => hook::take(self, container, *content, *exit_code, message),
             }
         }
     }
@@ -160,8 +163,9 @@ impl<'a> Pass<'a> {
         });
     }
 
-    /// The signal was for what was current when it was planned, which the incarnation has been marked with as `signalling`.
-    fn take_signal(&mut self, container: &ContainerId) {
+    /// The incarnation has been marked with what the signal is for. A result that comes again, because it was not heard that the
+    /// memory is written, says nothing of the next one.
+    fn take_signal(&mut self, container: &ContainerId, content: Fingerprint) {
         let Some(seen) = self
             .memory
             .containers
@@ -170,8 +174,9 @@ impl<'a> Pass<'a> {
         else {
             return;
         };
-        if let Some(fingerprint) = seen.signalling.take() {
-            seen.signalled = Some(fingerprint);
+        if seen.signalling == Some(content) {
+            seen.signalling = None;
+            seen.signalled = Some(content);
         }
     }
 

@@ -76,6 +76,7 @@ pub enum Reason {
     Paused,
     GateOpen,
     ComposeBusy,
+    StoppedByUser,
     Settling,
     RestartEvery,
     WaitsForReplica,

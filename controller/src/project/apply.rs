@@ -193,15 +193,21 @@ impl Project {
             Action::Exec {
                 container,
                 argv,
+                content,
                 timeout,
-            } => hands().hook(container.clone(), argv.clone(), *timeout),
-            Action::Signal { container, signal } => {
+            } => hands().hook(container.clone(), argv.clone(), *content, *timeout),
+            Action::Signal {
+                container,
+                signal,
+                content,
+            } => {
                 let has_shim = seen(container).is_some_and(|c| c.has_shim);
                 let failed = send_signal(shared, container, signal, has_shim).await;
                 if failed.is_none() {
-                    let container = container.clone();
-                    self.background
-                        .add_result(StepResult::Signalled { container });
+                    self.background.add_result(StepResult::Signalled {
+                        container: container.clone(),
+                        content: *content,
+                    });
                 }
                 return failed;
             }

@@ -327,17 +327,24 @@ impl World {
                 }
                 Action::Stop { container, .. } => self.stop_by_us(&container.0),
                 Action::Start { container } => self.start(&container.0),
-                Action::Signal { container, signal } => {
+                Action::Signal {
+                    container,
+                    signal,
+                    content,
+                } => {
                     self.log.push(format!("signal {signal} {}", container.0));
                     self.observed
                         .results
-                        .push(StepResult::Signalled { container });
+                        .push(StepResult::Signalled { container, content });
                 }
-                Action::Exec { container, .. } => {
+                Action::Exec {
+                    container, content, ..
+                } => {
                     self.log.push(format!("hook {}", container.0));
                     let exit_code = Some(i64::from(self.hooks_fail));
                     self.observed.results.push(StepResult::Hook {
                         container,
+                        content,
                         exit_code,
                         message: String::new(),
                     });

@@ -2,7 +2,7 @@
 
 use expect_test::expect;
 use locket_core::*;
-use locket_crds::spec::ChangeAction::Auto;
+use locket_crds::spec::ChangeAction::{Auto, Signal};
 
 use super::{check, check_story, hook};
 use crate::sim::*;
@@ -138,4 +138,38 @@ fn a_hook_does_not_begin_in_a_container_that_is_being_stopped() {
             later: db hook, db-1 is being restarted [HookPending]
         "#]],
     );
+}
+
+/// The memory was written, and its answer was lost: the same results come again.
+#[test]
+fn a_result_that_comes_again_acknowledges_nothing_else() {
+    let signal = Signal("HUP".into());
+    for (action, log) in [(hook(), "hook db-1"), (signal, "signal HUP db-1")] {
+        let mut w = World::new();
+        w.service("db", action, &["a"]).settled().set("a", 2);
+        let planned = w.plan();
+        w.apply(planned);
+        w.pass_time(secs(3));
+        let planned = w.plan();
+        w.apply(planned);
+        assert_eq!(w.log, [log]);
+        let result = std::mem::take(&mut w.observed.results);
+        // Before it is known how that went, the next content is published and settles.
+        w.container("db-1").operation = Some(Operation::Hook);
+        w.set("a", 3);
+        let planned = w.plan();
+        w.apply(planned);
+        w.pass_time(secs(5));
+        assert_eq!(w.current("db"), 3);
+        // One pass takes the result and begins the next one; of that, only the memory is written.
+        w.container("db-1").operation = None;
+        w.observed.results = result.clone();
+        let planned = w.plan();
+        w.apply_first(planned, 1);
+        w.observed.results = result;
+        let planned = w.plan();
+        w.apply(planned);
+        w.settle();
+        assert_eq!(w.log, [log, log]);
+    }
 }

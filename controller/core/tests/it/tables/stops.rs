@@ -104,3 +104,60 @@ fn a_stop_whose_answer_is_on_its_way_is_nobody_elses() {
     w.settle();
     assert_eq!(w.log, ["stop api-1", "start api-1"]);
 }
+
+/// The engine says `running` for as long as a program takes to end; that it is to end was heard at once.
+#[test]
+fn a_stop_of_a_user_that_takes_its_time_is_not_joined() {
+    for ends in [true, false] {
+        let mut w = World::new();
+        w.service("api", Auto, &["a"]).settled().set("a", 2);
+        let planned = w.plan();
+        w.apply(planned);
+        w.pass_time(secs(1));
+        let heard = w.now;
+        w.container("api-1").touched = Some(heard);
+        w.pass_time(secs(9));
+        let planned = w.plan();
+        assert_eq!(planned.later[0].cause.reason, Reason::StoppedByUser);
+        assert_eq!(planned.wake_at, Some(heard.after(secs(60))));
+        w.apply(planned);
+        if ends {
+            w.stop("api-1");
+        }
+        w.settle();
+        // One that lives on after a minute was not stopped: it has taken a signal for something else.
+        let expected: &[&str] = if ends {
+            &["stop api-1"]
+        } else {
+            &["stop api-1", "start api-1"]
+        };
+        assert_eq!(w.log, expected);
+    }
+}
+
+/// What was bad is not put back into what somebody is stopping.
+#[test]
+fn a_rollback_does_not_start_what_a_user_is_stopping() {
+    let mut w = World::new();
+    w.service("api", Auto, &["a"]).settled();
+    w.container("api-1").checked_within = Some(secs(1));
+    w.set("a", 2);
+    while !w.log.contains(&"start api-1".to_owned()) {
+        let planned = w.plan();
+        w.apply(planned);
+        w.pass_time(ms(500));
+    }
+    let now = w.now;
+    let it = w.container("api-1");
+    (it.health, it.touched) = (Health::Unhealthy, Some(now.after(secs(58))));
+    w.pass_time(secs(62));
+    let planned = w.plan();
+    w.apply(planned);
+    let planned = w.plan();
+    w.apply(planned);
+    w.pass_time(secs(3));
+    w.stop("api-1");
+    w.settle();
+    let starts = w.log.iter().filter(|l| *l == "start api-1").count();
+    assert_eq!(starts, 1, "{:?}", w.log);
+}
