@@ -580,13 +580,14 @@ impl Project {
             .now
             .iter()
             .any(|s| s.action != Action::Remember);
-        if acted {
-            // After a failure the same step comes again: not at once.
-            return Some(match self.failures {
-                0 => Duration::ZERO,
-                n => HELD_RETRY.saturating_mul(1 << n.min(6)).min(FAILED_RETRY),
-            });
-        }
+        // After a failure the same step comes again: not at once, and what waits for something else does not wait for that.
+        let soonest = match self.failures {
+            0 if acted => return Some(Duration::ZERO),
+            0 => Duration::from_millis(1),
+            _ => HELD_RETRY,
+        };
+        let retry = |n: u32| HELD_RETRY.saturating_mul(1 << n.min(6)).min(FAILED_RETRY);
+        let retry = (self.failures > 0).then(|| retry(self.failures));
         let at = look.planned.wake_at.map(|at| at.since(look.now));
         let poll = self
             .tracker
@@ -599,11 +600,11 @@ impl Project {
         let release = self
             .idle_since
             .map(|since| (since + RELEASE_AFTER).saturating_duration_since(now));
-        [at, poll, verify, release]
+        [at, poll, verify, release, retry]
             .into_iter()
             .flatten()
             .min()
-            .map(|d| d.max(Duration::from_millis(1)))
+            .map(|d| d.max(soonest))
     }
 
     /// True while a container is between our stop and our start of it.

@@ -1,4 +1,5 @@
-//! What keeps one sender within bounds, however well it signs: no signature counts twice, and there are so many a second.
+//! What keeps one sender within bounds, however well it signs: there are so many a second, and far fewer of those that repeat
+//! themselves.
 
 use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
@@ -12,6 +13,10 @@ pub type Mac = [u8; 32];
 const BURST: u32 = 100;
 /// How long until there may be one more.
 const REFILL: Duration = Duration::from_millis(100);
+/// A repetition counts so much later, and not again before that.
+const LATER: Duration = Duration::from_secs(1);
+/// The pause between two repetitions that count.
+const BETWEEN: Duration = Duration::from_secs(10);
 
 /// The state of one sender. What is kept is bounded by what is let in: about ten a second, for twice the tolerance.
 #[derive(Debug)]
@@ -21,6 +26,8 @@ pub struct Guard {
     order: VecDeque<(Instant, Mac)>,
     /// When the bucket would be full again.
     full_at: Instant,
+    /// When the last repetition counts.
+    repeated: Option<Instant>,
 }
 
 /// Whether a push counts.
@@ -28,8 +35,9 @@ pub struct Guard {
 pub enum Verdict {
     /// It does.
     Fresh,
-    /// It has been here before.
-    Repeated,
+    /// It has been here before. Senders repeat what they believe was lost; but two changes in one second may be signed alike, so
+    /// that it counts then, or not at all because one that does is still to come.
+    Repeated(Option<Instant>),
     /// There are too many.
     Limited,
 }
@@ -41,6 +49,7 @@ impl Guard {
             seen: HashSet::new(),
             order: VecDeque::new(),
             full_at: now,
+            repeated: None,
         }
     }
 
@@ -50,7 +59,13 @@ impl Guard {
             self.seen.remove(&old);
         }
         if self.seen.contains(&mac) {
-            return Verdict::Repeated;
+            let last = self.repeated;
+            if last.is_some_and(|at| now < at) {
+                return Verdict::Repeated(None);
+            }
+            let at = last.map_or(now, |at| at + BETWEEN).max(now + LATER);
+            self.repeated = Some(at);
+            return Verdict::Repeated(Some(at));
         }
         let full_at = self.full_at.max(now) + REFILL;
         if full_at > now + REFILL * BURST {
@@ -76,14 +91,32 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_signature_counts_once_as_long_as_it_could_be_believed() {
+    async fn a_signature_is_fresh_once_as_long_as_it_could_be_believed() {
         let now = Instant::now();
         let mut guard = Guard::new(now);
         assert_eq!(guard.admit(mac(1), KEEP, now), Verdict::Fresh);
-        assert_eq!(guard.admit(mac(1), KEEP, now), Verdict::Repeated);
         let later = now + KEEP - REFILL;
-        assert_eq!(guard.admit(mac(1), KEEP, later), Verdict::Repeated);
+        let again = guard.admit(mac(1), KEEP, later);
+        assert_eq!(again, Verdict::Repeated(Some(later + LATER)));
         assert_eq!(guard.admit(mac(1), KEEP, now + KEEP), Verdict::Fresh);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn repetitions_count_seldom_and_the_last_one_does() {
+        let begin = Instant::now();
+        let mut guard = Guard::new(begin);
+        guard.admit(mac(1), KEEP, begin);
+        guard.admit(mac(2), KEEP, begin);
+        let (mut counted, mut last) = (Vec::new(), begin);
+        for n in 0..250 {
+            last = begin + REFILL * n;
+            if let Verdict::Repeated(Some(at)) = guard.admit(mac(u64::from(n % 2) + 1), KEEP, last)
+            {
+                counted.push(at - begin);
+            }
+        }
+        assert_eq!(counted, [1, 11, 21, 31].map(Duration::from_secs));
+        assert!(last - begin < counted[3]);
     }
 
     #[tokio::test(start_paused = true)]

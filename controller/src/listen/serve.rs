@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::Gatekeeper;
 use super::guard::{Guard, Verdict};
@@ -105,7 +105,7 @@ fn with(mut answer: Answer, header: hyper::header::HeaderName, value: &'static s
     answer
 }
 
-async fn answer<B>(request: Request<B>, gatekeeper: &Gatekeeper) -> Answer
+async fn answer<B>(request: Request<B>, gatekeeper: &Arc<Gatekeeper>) -> Answer
 where
     B: Body,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -143,7 +143,7 @@ fn metrics(headers: &HeaderMap, gatekeeper: &Gatekeeper) -> Answer {
 }
 
 /// Judges a push. Of its body nothing but the signature is of interest.
-fn push(name: &str, headers: &HeaderMap, body: &[u8], gatekeeper: &Gatekeeper) -> Answer {
+fn push(name: &str, headers: &HeaderMap, body: &[u8], gatekeeper: &Arc<Gatekeeper>) -> Answer {
     let metrics = &gatekeeper.service.shared().metrics;
     let now = (gatekeeper.clock)();
     let site = gatekeeper.site();
@@ -173,9 +173,16 @@ fn push(name: &str, headers: &HeaderMap, body: &[u8], gatekeeper: &Gatekeeper) -
             gatekeeper.push(source);
             status(StatusCode::ACCEPTED)
         }
-        // Senders repeat what they believe was lost. Whoever else does learns nothing.
-        Verdict::Repeated => {
+        // Whoever has recorded it learns nothing.
+        Verdict::Repeated(counts) => {
             metrics.pushed(Some(source), HookOutcome::Repeated);
+            if let Some(at) = counts {
+                let (gatekeeper, source) = (Arc::clone(gatekeeper), source.clone());
+                tokio::spawn(async move {
+                    sleep_until(at).await;
+                    gatekeeper.push(&source);
+                });
+            }
             status(StatusCode::ACCEPTED)
         }
         // The hint is kept: a sender may not come again, and one more costs nothing.

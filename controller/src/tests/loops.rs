@@ -615,3 +615,29 @@ async fn what_is_written_in_a_project_volume_makes_nobody_another_project() {
         .await;
     assert_eq!(world.backend.asked_for(), ["shop".into()].into());
 }
+
+/// A step that fails is tried again after ever longer pauses; others do not wait for that.
+#[tokio::test(start_paused = true)]
+async fn what_fails_for_one_service_holds_up_no_other() {
+    let mut world = World::alone("shop", COMPOSE).await;
+    world.edit(
+        "api: { image: app, depends_on: [locket], x-locket: [key] }",
+        "api: { image: app, depends_on: [locket], x-locket: { secrets: [key], on_change: 'signal:SIGHUP' } }",
+    );
+    world.backend.set("key", "one");
+    world.backend.set("other", "o");
+    world.app(&["key", "other"], App::default());
+    world.start_controller().await;
+    world.up().await.unwrap();
+    world.ready().await;
+    let id = world.container("api").await.id;
+    let signal = format!("/containers/{id}/exec");
+    world.fake.faults().on(&signal, Fault::Status(500), 1000);
+    world.backend.set("key", "two");
+    sleep(Duration::from_secs(300)).await;
+    world.backend.set("other", "p");
+    world.store("other", "p").await;
+    sleep(Duration::from_secs(10)).await;
+    assert_eq!(world.has("mailer", "other"), "p");
+    assert_eq!(world.view("mailer").starts, 2);
+}

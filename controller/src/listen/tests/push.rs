@@ -64,21 +64,38 @@ async fn what_is_not_signed_right_asks_nobody_and_is_told_nothing() {
     );
 }
 
+/// Both are signed alike: a script signs the second, and some senders sign a body that is always the same.
 #[tokio::test(start_paused = true)]
-async fn a_push_that_is_sent_again_asks_nobody_again() {
+async fn a_second_change_in_the_same_second_is_not_lost() {
+    let desk = Desk::up().await;
+    sleep(Duration::from_secs(60)).await;
+    for value in ["two", "three", "four"] {
+        desk.world.backend.set("key", value);
+        assert_eq!(desk.post("local", &signed(NOW, "{}"), "{}").await, 202);
+        let arrives = async |w: &World| w.has("api", "key") == value;
+        let begin = Instant::now();
+        desk.world.until("the value arrives", arrives).await;
+        let took = begin.elapsed();
+        assert!(took < Duration::from_secs(15), "{value}: {took:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn pushes_that_are_sent_again_are_few_questions() {
     let desk = Desk::up().await;
     assert_eq!(desk.post("local", &signed(NOW, "{}"), "{}").await, 202);
     let github = format!("x-hub-signature-256: sha256={}", sign("{}"));
     assert_eq!(desk.post("gh", &github, "{}").await, 202);
     sleep(Duration::from_secs(30)).await;
-    let before = (desk.asked(), desk.sum("locket_queue_adds", ""));
+    let before = desk.sum("locket_queue_adds", "");
     desk.clock.fetch_add(30, Relaxed);
     for _ in 0..20 {
         assert_eq!(desk.post("local", &signed(NOW, "{}"), "{}").await, 202);
         assert_eq!(desk.post("gh", &github, "{}").await, 202);
     }
     sleep(Duration::from_secs(20)).await;
-    assert_eq!((desk.asked(), desk.sum("locket_queue_adds", "")), before);
+    // One for each hook.
+    assert_eq!(desk.sum("locket_queue_adds", "") - before, 2.0);
     assert_eq!(
         (desk.pushes("accepted"), desk.pushes("repeated")),
         (2.0, 40.0)
