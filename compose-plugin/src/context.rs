@@ -210,8 +210,8 @@ impl Context {
     pub async fn gate_timeout(&self) -> Option<Duration> {
         let host = self.host().await.ok()?;
         for place in Place::all(&host, sockets(&self.env)).await {
-            if let Ok(timeout) = Client::new(place, Arc::clone(&host)).gate_timeout().await {
-                return timeout;
+            if let Ok(it) = Client::new(place, Arc::clone(&host)).settings().await {
+                return it.gate_timeout.map(Duration::from_secs);
             }
         }
         None

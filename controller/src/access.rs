@@ -174,6 +174,14 @@ impl Access {
         }
     }
 
+    /// Why the listener of the controller that answers is not as configured, if it says so.
+    pub async fn listener_problem(&self) -> Option<String> {
+        match &self.way {
+            Way::There { client, .. } => client.settings().await.ok()?.listener_problem,
+            Way::Here { .. } => None,
+        }
+    }
+
     /// How all projects stand, or one of them.
     ///
     /// # Errors

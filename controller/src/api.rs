@@ -102,6 +102,9 @@ pub struct Settings {
     /// Seconds that a gate waits when the compose file does not say.
     #[serde(default)]
     pub gate_timeout: Option<u64>,
+    /// Why the listener is not as configured.
+    #[serde(default)]
+    pub listener_problem: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -155,6 +158,7 @@ fn version(it: &Service) -> Version {
         answerer: it.answerer(),
         settings: Settings {
             gate_timeout: Some(gate.as_secs()),
+            listener_problem: it.listener_problem(),
         },
     }
 }

@@ -26,7 +26,8 @@ use zeroize::Zeroizing;
 
 use crate::Host;
 use crate::access::Error;
-use crate::api::{ApplyQuery, EventsQuery, RefreshRequest, Settings, split_env};
+pub use crate::api::Settings;
+use crate::api::{ApplyQuery, EventsQuery, RefreshRequest, split_env};
 use crate::own::controller;
 use crate::own::image::PROGRAM;
 
@@ -247,13 +248,12 @@ impl Client {
         self.get("/v1/health", crate::service::HEALTH).await
     }
 
-    /// How long a gate waits by the controller's configuration; `None`: it is of a version that does not tell.
+    /// What the controller says about itself; nothing is in it of what one of its version does not tell.
     ///
     /// # Errors
     /// When it does not answer.
-    pub async fn gate_timeout(&self) -> Result<Option<Duration>, Error> {
-        let settings: Settings = self.get("/v1/version", Duration::ZERO).await?;
-        Ok(settings.gate_timeout.map(Duration::from_secs))
+    pub async fn settings(&self) -> Result<Settings, Error> {
+        self.get("/v1/version", Duration::ZERO).await
     }
 
     pub(crate) async fn status(&self, project: Option<&ProjectName>) -> Result<api::Status, Error> {

@@ -36,6 +36,8 @@ const FINISH: Duration = Duration::from_secs(45);
 const RECONNECT: Duration = Duration::from_secs(2);
 /// How often everything is looked at without a hint.
 const RESYNC: Duration = Duration::from_secs(600);
+/// How often a listener is tried that is not as configured.
+const RELISTEN: Duration = Duration::from_secs(30);
 
 /// Where the host configuration comes from.
 pub trait Configure: Send + Sync {
@@ -105,15 +107,15 @@ pub async fn run(
         Arc::clone(&settings.configure),
         settings.clock,
     );
-    listener.follow().await.map_err(|why| {
-        crate::access::Error::new("Invalid", format!("the listener cannot be started: {why}"))
-    })?;
+    // Nobody goes without secrets because nobody can call.
+    let listens = keep_listening(&mut listener, &service).await;
     let mut tasks = JoinSet::new();
     tasks.spawn(follow_engine(Arc::clone(&service)));
     tasks.spawn(follow_configuration(
         Arc::clone(&service),
         settings.configure,
         listener,
+        listens,
     ));
     tasks.spawn(follow_sources(Arc::clone(&service)));
     tasks.spawn(resync(Arc::clone(&service)));
@@ -226,18 +228,19 @@ async fn follow_configuration(
     service: Arc<Service>,
     configure: Arc<dyn Configure>,
     mut listener: Listener,
+    mut listens: bool,
 ) {
     let local = SourceName::from("local");
     let mut changes = configure.changes();
     let mut again = tokio::time::interval(RESYNC);
-    // The first tick comes at once, and it has just been looked at.
-    again.reset();
     loop {
+        // Not at once: it has just been looked at.
+        again.reset_after(if listens { RESYNC } else { RELISTEN });
         let change = tokio::select! {
             change = changes.next() => change,
             // Files that it names may be others by now: a certificate was renewed.
             _ = again.tick() => {
-                keep_listening(&mut listener).await;
+                listens = keep_listening(&mut listener, &service).await;
                 continue;
             }
         };
@@ -256,7 +259,7 @@ async fn follow_configuration(
         match configure.load().await {
             Ok(config) => {
                 service.reconfigure(Arc::new(config));
-                keep_listening(&mut listener).await;
+                listens = keep_listening(&mut listener, &service).await;
             }
             Err(error) => tracing::error!(
                 error,
@@ -266,13 +269,21 @@ async fn follow_configuration(
     }
 }
 
-async fn keep_listening(listener: &mut Listener) {
-    if let Err(error) = listener.follow().await {
+/// False if the listener is not as configured; said once for each reason.
+async fn keep_listening(listener: &mut Listener, service: &Service) -> bool {
+    let problem = listener.follow().await.err();
+    if let Some(error) = problem
+        .as_ref()
+        .filter(|it| service.listener_problem().as_ref() != Some(it))
+    {
         tracing::error!(
             error,
-            "The listener cannot be as configured; the last good one stays"
+            "The listener cannot be as configured; the last good one stays, if there is one"
         );
     }
+    let listens = problem.is_none();
+    service.tell_listener_problem(problem);
+    listens
 }
 
 /// Sources that push: files that are watched, and what more comes.

@@ -70,6 +70,8 @@ pub struct Service {
     /// Projects that are only looked at; kept, so that a command that looks often asks backends as rarely as a controller does.
     looked_at: tokio::sync::Mutex<BTreeMap<ProjectName, Project>>,
     numbers: Numbers,
+    /// Why the listener is not as configured.
+    listener_problem: Mutex<Option<String>>,
 }
 
 /// Runs the passes of a service.
@@ -101,6 +103,7 @@ impl Service {
             handle: OnceLock::new(),
             looked_at: Default::default(),
             numbers: Numbers::default(),
+            listener_problem: Mutex::default(),
         }))
     }
 
@@ -117,6 +120,16 @@ impl Service {
     /// What all projects share.
     pub fn shared(&self) -> &Arc<Shared> {
         &self.shared
+    }
+
+    /// Why the listener is not as configured, if it is not.
+    pub fn listener_problem(&self) -> Option<String> {
+        lock(&self.listener_problem).clone()
+    }
+
+    /// Keeps the reason, for whoever asks.
+    pub(crate) fn tell_listener_problem(&self, problem: Option<String>) {
+        *lock(&self.listener_problem) = problem;
     }
 
     /// Who answers.

@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 use locket_controller::client::Client;
 use locket_controller::own::controller::NAME;
 use locket_crds::api::Answerer;
-use locket_engine::Container;
+use locket_engine::{Container, Status};
 
 use crate::context::{Context, VERSION, engine_error, socket_path};
 use crate::error::{CommandError, Result};
@@ -87,6 +87,8 @@ async fn here(cx: &Context) -> Result<ExitCode> {
 pub(super) struct Standing {
     /// Who answers, and where.
     pub answers: Option<(Answerer, String)>,
+    /// Why its listener is not as configured.
+    pub listener_problem: Option<String>,
     /// What has the name of its container.
     pub container: Option<Container>,
 }
@@ -102,6 +104,7 @@ pub(super) async fn standing(cx: &Context) -> Result<Standing> {
         answers: access
             .controller()
             .map(|(answerer, place)| (answerer.clone(), place.to_owned())),
+        listener_problem: access.listener_problem().await,
         container: container.map_err(engine_error)?,
     })
 }
@@ -109,6 +112,21 @@ pub(super) async fn standing(cx: &Context) -> Result<Standing> {
 /// What a container does, in the engine's word.
 pub(super) fn word(it: &Container) -> String {
     format!("{:?}", it.state.status).to_lowercase()
+}
+
+/// What to do about one whose controller does not answer.
+pub(super) fn cure(it: &Container) -> String {
+    match it.state.status {
+        Status::Restarting => {
+            "it ends as soon as it is started: `docker locket controller logs` says why".to_owned()
+        }
+        _ => format!("`docker start {NAME}`; `docker locket controller logs` may say why it ended"),
+    }
+}
+
+/// The listener is not as configured.
+pub(super) fn unheard(why: &str) -> String {
+    format!("the controller's listener is not as configured, so no hook is heard there: {why}")
 }
 
 async fn status(cx: &Context) -> Result<ExitCode> {
@@ -119,7 +137,7 @@ async fn status(cx: &Context) -> Result<ExitCode> {
                 "no controller answers: the container {NAME} is {}",
                 word(it)
             ));
-            return Err(e.hint(format!("`docker start {NAME}` starts it, `docker locket controller logs` may say why it ended")));
+            return Err(e.hint(cure(it)));
         }
         let e = CommandError::user("no controller answers");
         return Err(e.hint("`docker locket controller install` makes one; `controller run` is one in the foreground"));
@@ -130,6 +148,9 @@ async fn status(cx: &Context) -> Result<ExitCode> {
         lines(place),
         lines(&answerer.engine)
     ));
+    if let Some(why) = &standing.listener_problem {
+        cx.term.warn(format_args!("{}", lines(&unheard(why))));
+    }
     if answerer.locket != VERSION {
         cx.term.warn(format_args!("this program is {VERSION}; `docker locket controller install` brings the controller to the same version"));
     }

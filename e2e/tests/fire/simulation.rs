@@ -14,6 +14,7 @@ use fastrand::Rng;
 use locket_controller::fake::{Another, Runs, World};
 use locket_engine::fake::{App, EventFault, Fault, Glance};
 use locket_engine::{CreateContainer, Healthcheck, RestartPolicy, Status};
+use locket_provider::ErrorKind;
 use tokio::time::{Instant, sleep};
 
 /// So many tests share the schedules, and the cores.
@@ -64,6 +65,9 @@ const SHAPES: [Shape; 4] = [
     },
 ];
 
+/// An event comes so much late at most, milliseconds.
+const DELAY: u64 = 30_000;
+
 /// A container that has nothing to do with us.
 const BYSTANDER: &str = "bystander";
 
@@ -85,6 +89,8 @@ struct Run {
     /// How often each service may have been started, at most.
     most: BTreeMap<String, u32>,
     offset: i64,
+    /// When all events were heard that were made late; `None` while more may be.
+    deaf_until: Option<Instant>,
     shape: &'static Shape,
 }
 
@@ -140,6 +146,7 @@ impl Run {
             latest: locket_engine::Time::default(),
             most,
             offset: 0,
+            deaf_until: Some(Instant::now()),
             shape,
         };
         it.note(format!("project {project}"));
@@ -269,6 +276,7 @@ impl Run {
                 // A process whose start cannot be told any more is restarted once.
                 self.may_start(1);
             }
+            94..97 => self.backend_fault(),
             _ => {
                 self.note("refresh".to_owned());
                 let _ = self.world.refresh().await;
@@ -312,11 +320,26 @@ impl Run {
         let fault = match self.rng.u32(..3) {
             0 => EventFault::Lose,
             1 => EventFault::Double,
-            _ => EventFault::Delay(Duration::from_millis(self.rng.u64(..30_000))),
+            _ => {
+                self.deaf_until = None;
+                EventFault::Delay(Duration::from_millis(self.rng.u64(..DELAY)))
+            }
         };
         let times = self.rng.usize(1..6);
         self.note(format!("{times} events: {fault:?}"));
         self.world.fake.faults().on_event("container", fault, times);
+    }
+
+    fn backend_fault(&mut self) {
+        let kind = match self.rng.u32(..4) {
+            0 => Some(ErrorKind::Unavailable),
+            1 => Some(ErrorKind::Denied),
+            _ => None,
+        };
+        let slow = Duration::from_millis(self.rng.u64(..5000));
+        self.note(format!("the backend: {kind:?}, answers take {slow:?}"));
+        self.world.backend.fail_with(kind);
+        self.world.backend.take(slow);
     }
 
     /// Compose and people act. Their calls do not fail.
@@ -352,13 +375,13 @@ impl Run {
                     it.status != Status::Running && !self.stopped.contains(&service);
                 // Whoever is not heard cannot be heeded.
                 self.world.fake.faults().clear_events();
-                let before = self.world.fake.requests().len();
-                let others = self.is_being_restarted(&id);
-                self.world.engine.stop(&id, None).await.unwrap();
                 // Two who stop at once cannot be told apart; and by a clock that was set back, this was before what came before it.
+                let others = self.is_being_restarted(&id);
+                let (before, is_deaf) = (self.world.fake.requests().len(), self.is_deaf());
+                self.world.engine.stop(&id, None).await.unwrap();
                 let stop = format!("POST /containers/{id}/stop?t=");
                 let since = self.world.fake.requests().split_off(before);
-                let others = others || since.iter().any(|it| it.starts_with(&stop));
+                let others = others || is_deaf && since.iter().any(|it| it.starts_with(&stop));
                 match others || nothing_to_stop || self.world.fake.now() < self.latest {
                     true => self.unclear.insert(service),
                     false => self.stopped.insert(service),
@@ -372,6 +395,12 @@ impl Run {
                 self.may_start(1);
             }
         }
+    }
+
+    /// True while what happens now may be heard late: events keep their order, so that one that is late holds up others.
+    fn is_deaf(&mut self) -> bool {
+        let last = Instant::now() + Duration::from_millis(DELAY);
+        Instant::now() < *self.deaf_until.get_or_insert(last)
     }
 
     /// Somebody wants this one to run, or all.
@@ -477,7 +506,14 @@ impl Run {
     async fn heal(&mut self) {
         self.another = None;
         self.world.fake.faults().clear();
-        self.set("key", false);
+        self.world.backend.fail_with(None);
+        self.world.backend.take(Duration::ZERO);
+        // Half of the time nothing new comes, which would cover up what was lost before. Where a database has rejected its last
+        // value, nobody goes on who has the same one.
+        let is_rejected = self.values["key"].last().unwrap().starts_with("bad");
+        if is_rejected || self.rng.bool() {
+            self.set("key", false);
+        }
         self.note("everything works again".to_owned());
         // The longest of all waits is that for a retry.
         let deadline = Instant::now() + Duration::from_secs(1200);

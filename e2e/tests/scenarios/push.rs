@@ -1,7 +1,7 @@
 //! A backend that is polled rarely says by a signed hook that something has changed.
 //! No twin on the fake engine: it is about a real backend, and programs that sign; the listener's bounds are tested in its room.
 
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::time::Instant;
 
 use locket_e2e::{Bao, Project, eventually, holds};
@@ -107,8 +107,14 @@ fn a_signed_hook_brings_a_rotation_at_once_and_an_unsigned_one_nothing() {
 }
 
 #[test]
-fn a_listener_that_cannot_be_is_one_clear_line() {
-    let p = Project::new("no-listener", "services: {}\n");
+fn a_listener_that_cannot_be_is_one_clear_line_and_takes_nobody_s_secrets_away() {
+    let source = COMPOSE.lines().find(|l| l.contains("openbao")).unwrap();
+    let text = COMPOSE
+        .replace(&format!("  sources:\n{source}\n"), "")
+        .replace("bao:secret/shop/app#key", "local:key");
+    let mut p = Project::new("no-listener", &text);
+    let value = p.canary("key");
+    p.store("key", value);
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     let config = p.dir().join("locket.yaml").display().to_string();
@@ -126,15 +132,28 @@ fn a_listener_that_cannot_be_is_one_clear_line() {
             "locket.yaml",
             format!("listen: {{ address: '{listen}' }}\n"),
         );
-        let out = p
-            .locket(&["controller", "run", "--config", &config])
-            .fails()
-            .all();
-        let errors: Vec<&str> = out.lines().filter(|l| l.starts_with("error")).collect();
+        let controller = p.controller(&["--config", &config]);
+        p.up(&[]);
+        let log = controller.log();
+        let errors: Vec<&str> = log.lines().filter(|l| l.contains("ERROR")).collect();
         assert!(
             matches!(&errors[..], [line] if line.contains(said)),
-            "{out}"
+            "{log}"
         );
+        for command in [&["controller", "status"][..], &["doctor"]] {
+            let told = p.locket(command).any().all();
+            assert!(told.contains(said), "{told}");
+        }
+        controller.stop();
     }
+    // Once nothing is in the way, it listens without anybody's help.
+    p.write(
+        "locket.yaml",
+        format!("listen: {{ address: '{address}', metrics: true }}\n"),
+    );
+    let controller = p.controller(&["--config", &config]);
+    drop(taken);
+    eventually(60, "it listens", || TcpStream::connect(address).ok());
+    controller.stop();
     p.finish();
 }

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use locket_controller::Host;
-use locket_controller::client::{Client, Place};
+use locket_controller::client::{Client, Place, Settings};
 use locket_controller::own::controller::NAME;
 use locket_controller::own::shim;
 use locket_crds::config::{Allowed, Grant, HostConfig, Listen};
@@ -17,6 +17,7 @@ use locket_engine::{Container, CreateContainer, Endpoint, Engine, EngineInfo, St
 use locket_providers::local::{ConfigFile, LocalClient};
 
 use super::container::{self, Needs};
+use super::unheard;
 use crate::config::{self, store_error};
 use crate::context::{Context, engine_error, sockets};
 use crate::credentials;
@@ -36,6 +37,8 @@ const NEXT: &str = "locket-controller-next";
 const START: Duration = Duration::from_secs(30);
 /// Between two questions.
 const LOOK: Duration = Duration::from_millis(200);
+/// How long it may take until a controller has taken a new configuration over.
+const TAKEN_OVER: Duration = Duration::from_secs(2);
 
 /// Arguments of `install`.
 #[derive(Debug, Clone, Args)]
@@ -98,8 +101,9 @@ pub async fn install(args: InstallArgs, cx: &Context) -> Result<ExitCode> {
         Some(it)
             if it.state.status == Status::Running && container::is_same(&it, &image, &needs) =>
         {
-            answers(&host, &it.id, &info.id).await?;
+            let client = answers(&host, &it.id, &info.id).await?;
             cx.term.info("the controller is installed already");
+            listens(&client, &config, cx).await;
             return Ok(ExitCode::SUCCESS);
         }
         found => {
@@ -116,11 +120,12 @@ pub async fn install(args: InstallArgs, cx: &Context) -> Result<ExitCode> {
         }
     };
     steps.step("waiting for the controller's answer");
-    answers(&host, &id, &info.id).await?;
+    let client = answers(&host, &id, &info.id).await?;
     drop(steps);
     cx.term.info(format_args!(
         "the controller runs as container {NAME} and looks after this engine from now on"
     ));
+    listens(&client, &config, cx).await;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -302,21 +307,57 @@ async fn nobody_else(host: &Arc<Host>, socket: PathBuf, engine: &str) -> Result<
     }
 }
 
+/// Tells if the controller does not listen where it should. It has the configuration in a moment.
+async fn listens(client: &Client, config: &HostConfig, cx: &Context) {
+    if config.listen.is_none() {
+        return;
+    }
+    let begin = Instant::now();
+    while let Ok(Settings {
+        listener_problem: problem,
+        ..
+    }) = client.settings().await
+    {
+        match problem {
+            Some(why) if begin.elapsed() > TAKEN_OVER => {
+                return cx.term.warn(format_args!("{}", lines(&unheard(&why))));
+            }
+            None if begin.elapsed() > TAKEN_OVER => return,
+            _ => tokio::time::sleep(LOOK).await,
+        }
+    }
+}
+
 /// Waits until the controller in this container answers: an installation that does not is none.
-async fn answers(host: &Arc<Host>, container: &str, engine: &str) -> Result<()> {
+async fn answers(host: &Arc<Host>, container: &str, engine: &str) -> Result<Client> {
     let client = Client::new(Place::Container(container.to_owned()), Arc::clone(host));
+    let restarts = async || {
+        Some(
+            host.engine
+                .inspect(container)
+                .await
+                .ok()??
+                .state
+                .restart_count,
+        )
+    };
+    let before = restarts().await;
     let look = async {
         loop {
             if let Ok(it) = client.answerer().await {
-                return it.engine == engine;
+                return Some(it.engine == engine);
+            }
+            if restarts().await > before {
+                return None;
             }
             tokio::time::sleep(LOOK).await;
         }
     };
     let e = match tokio::time::timeout(START, look).await {
-        Ok(true) => return Ok(()),
-        Ok(false) => CommandError::user("the controller looks after another engine")
+        Ok(Some(true)) => return Ok(client),
+        Ok(Some(false)) => CommandError::user("the controller looks after another engine")
             .hint("name this engine's socket on its own machine: `--socket PATH`"),
+        Ok(None) => CommandError::user("the controller ends as soon as it is started"),
         Err(_) => CommandError::user(format!(
             "the controller does not answer after {} s",
             START.as_secs()

@@ -7,7 +7,7 @@ use locket_engine::{Container, Health, Status};
 
 use super::finding::{Findings, error, note, ok, warning};
 use super::patient::Patient;
-use crate::cmd::controller::{container, standing, word};
+use crate::cmd::controller::{container, cure, standing, unheard, word};
 use crate::context::{VERSION, sockets};
 
 /// The check `controller`.
@@ -19,6 +19,12 @@ pub async fn controller(it: &Patient<'_>) -> Findings {
     let answers = answers.map(|(who, place)| (who.locket.as_str(), place.as_str()));
     let container = standing.container.as_ref().map(Contained::from);
     let mut out = vec![stands(answers, container.as_ref())];
+    if let Some(why) = &standing.listener_problem {
+        out.push(warning(
+            unheard(why),
+            "mend `listen` in locket.yaml, or what it needs; it is tried again twice a minute",
+        ));
+    }
     if answers.is_some() && listening.len() > 1 {
         let all: Vec<String> = listening.iter().map(ToString::to_string).collect();
         out.push(note(
@@ -37,6 +43,8 @@ pub(super) struct Contained {
     pub is_unhealthy: bool,
     /// What it does, in the engine's word.
     pub word: String,
+    /// What to do if it does not answer.
+    pub cure: String,
 }
 
 impl From<&Container> for Contained {
@@ -46,6 +54,7 @@ impl From<&Container> for Contained {
             is_running: it.state.status == Status::Running,
             is_unhealthy: it.state.health == Health::Unhealthy,
             word: word(it),
+            cure: cure(it),
         }
     }
 }
@@ -77,7 +86,7 @@ pub(super) fn stands(answers: Option<(&str, &str)>, container: Option<&Contained
                 "container {NAME} is {}: no change reaches a container by itself, and after a reboot nobody delivers",
                 it.word
             ),
-            format!("`docker start {NAME}`; `docker locket controller logs` may say why it ended"),
+            it.cure.clone(),
         ),
         (None, None) => note(
             "no controller runs: changes, and what a reboot has emptied, arrive by `docker locket apply` only",

@@ -335,6 +335,7 @@ fn the_controller() {
         is_running: word == "running",
         is_unhealthy: false,
         word: word.into(),
+        cure: format!("what to do about {word}"),
     };
     let (runs, exited) = (contained("running"), contained("exited"));
     let ill = Contained {
@@ -371,7 +372,7 @@ fn the_controller() {
             warning: the controller answers (socket /run/x), but its container is unhealthy -> `docker locket controller logs` says why
             warning: the controller (socket /run/x) is version 0.0.1, this program is VERSION -> `docker locket controller install` brings it to this version; a `controller run` is to be started anew
             error: container locket-controller runs, but its controller does not answer for this engine -> `docker locket controller logs` says why; `docker locket controller install` makes it anew
-            warning: container locket-controller is exited: no change reaches a container by itself, and after a reboot nobody delivers -> `docker start locket-controller`; `docker locket controller logs` may say why it ended
+            warning: container locket-controller is exited: no change reaches a container by itself, and after a reboot nobody delivers -> what to do about exited
             error: container locket-controller exists and is not locket's -> remove or rename it"#]],
     );
 }
