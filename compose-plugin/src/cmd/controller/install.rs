@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::Args;
 use locket_controller::Host;
-use locket_controller::client::{Client, Place, Settings};
+use locket_controller::client::{Client, Place};
 use locket_controller::own::controller::NAME;
 use locket_controller::own::shim;
 use locket_crds::config::{Allowed, Grant, HostConfig, Listen};
@@ -312,19 +312,10 @@ async fn listens(client: &Client, config: &HostConfig, cx: &Context) {
     if config.listen.is_none() {
         return;
     }
-    let begin = Instant::now();
-    while let Ok(Settings {
-        listener_problem: problem,
-        ..
-    }) = client.settings().await
-    {
-        match problem {
-            Some(why) if begin.elapsed() > TAKEN_OVER => {
-                return cx.term.warn(format_args!("{}", lines(&unheard(&why))));
-            }
-            None if begin.elapsed() > TAKEN_OVER => return,
-            _ => tokio::time::sleep(LOOK).await,
-        }
+    tokio::time::sleep(TAKEN_OVER).await;
+    let settings = client.settings().await.unwrap_or_default();
+    if let Some(why) = settings.listener_problem {
+        cx.term.warn(format_args!("{}", lines(&unheard(&why))));
     }
 }
 
