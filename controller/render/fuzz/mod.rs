@@ -92,7 +92,8 @@ fn promise(filter: &str, input: &[u8], out: &[u8]) {
         "base64" => assert_eq!(back(" | base64d"), input),
         "hex" => assert_eq!(hex::decode(out).unwrap(), input),
         "json" => {
-            serde_json::from_slice::<serde_json::Value>(out).unwrap();
+            // Not as a value: JSON has numbers that no type of ours holds.
+            serde_json::from_slice::<&serde_json::value::RawValue>(out).unwrap();
             assert_eq!(back(" | json"), out);
         }
         // A filter that makes something regular leaves it as it is the second time.
