@@ -14,7 +14,7 @@ use locket_crds::id::{ServiceName, SourceName};
 use locket_crds::reference::SecretRef;
 use tokio::time::Instant;
 
-pub use history::{events, explain};
+pub use history::{events, explain, word};
 
 use crate::metrics::Tally;
 use crate::project::{Look, Project};

@@ -215,10 +215,12 @@ fn summary(found: &Found, errors: usize, warnings: usize) -> String {
                 0 => "all is well".to_owned(),
                 n => count(n, "warning"),
             };
+            // A gate is no service of the user's.
+            let all = spec.model.values().filter(|it| it.provider.is_none());
             format!(
                 "{} of {} services use secrets; {end}",
                 spec.services.len(),
-                spec.model.len()
+                all.count()
             )
         }
         _ => format!("{}, {}", count(errors, "error"), count(warnings, "warning")),

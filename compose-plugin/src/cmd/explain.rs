@@ -53,7 +53,7 @@ fn text(it: &Explain) -> String {
     let name = format!("{}/{}", it.project, it.service.service);
     // A service that is not looked after for its own sake has neither.
     out.push(match it.inputs.is_empty() && it.service.conditions.is_empty() {
-        true => format!("{name}  is given nothing; it restarts with services that it depends on with `restart: true`"),
+        true => format!("{name}  is given nothing; it restarts with services that it depends on with `restart: true`, or whose network, PIDs or IPC it shares"),
         false => format!("{name}  {generation}, on change: {}", lines(&it.on_change)),
     });
     for c in it

@@ -16,6 +16,7 @@ use crate::background::Hands;
 use crate::observe;
 use crate::resolve::chain;
 use crate::session;
+use crate::view::word;
 
 /// Bytes of values after which a batch is sent: what a session holds in memory at once.
 const BATCH: usize = 8 << 20;
@@ -269,7 +270,14 @@ fn tell_events(memory: &Memory, now: Time) {
         .filter(|e| e.last == now && e.kind != EventKind::Delivered);
     for it in news {
         let about = it.container.as_deref().unwrap_or(it.service.as_str());
-        tracing::info!(about, kind = ?it.kind, cause = it.cause, result = it.result, "Event");
+        match word(it.kind) {
+            (kind, true) => {
+                tracing::info!(about, kind, cause = it.cause, result = it.result, "Event")
+            }
+            (kind, false) => {
+                tracing::warn!(about, kind, cause = it.cause, result = it.result, "Event")
+            }
+        }
     }
 }
 

@@ -47,7 +47,8 @@ pub fn events(project: &ProjectName, view: &View) -> Vec<api::Event> {
     view.events().map(one).collect()
 }
 
-fn word(kind: EventKind) -> (&'static str, bool) {
+/// The API's word for it, and whether it is as it should be.
+pub fn word(kind: EventKind) -> (&'static str, bool) {
     match kind {
         EventKind::Delivered => ("Published", true),
         EventKind::NotDelivered => ("NotPublished", false),

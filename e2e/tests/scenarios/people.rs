@@ -111,6 +111,54 @@ fn fifty_ups_with_another_image_each_against_a_secret_that_rotates_all_the_time(
     p.ready();
     let it = p.container("api");
     holds(3, "it is not restarted again", || p.container("api") == it);
+    // Whatever has become of the containers since: each restart was for a later generation than the one before.
+    let log = controller.log();
+    let restarted: Vec<u64> = log.lines().filter_map(restarted_for).collect();
+    assert!(restarted.is_sorted_by(|a, b| a < b), "{restarted:?}");
+    assert!(!log.contains("[StartUnknown]"), "{log}");
+    controller.stop();
+    p.finish();
+}
+
+/// The generation that a line of the controller's log says `api` is restarted for.
+fn restarted_for(line: &str) -> Option<u64> {
+    let (_, step) = line
+        .split_once("step=stop ")
+        .filter(|it| it.1.contains("api-1"))?;
+    let (_, current) = step.split_once("current is ")?;
+    current.split_whitespace().next()?.parse().ok()
+}
+
+/// Nothing is known of a stop until the program has ended, but that it was told to.
+#[test]
+fn a_stop_that_takes_its_time_is_not_undone_by_a_rotation() {
+    let compose = COMPOSE
+        .replace(
+            "echo started; exec sleep 86400",
+            "trap 'touch /told' TERM; echo started; while :; do sleep 0.1; done",
+        )
+        .replace("  stop_signal: SIGKILL\n", "")
+        .replace("{ env: {", "{ secrets: [key], env: {");
+    let (mut p, controller) = project("slow-stop", &compose);
+    p.up(&[]);
+    p.ready();
+    let (before, value) = (p.container("api"), p.canary("next"));
+    thread::scope(|scope| {
+        let stop = scope.spawn(|| p.docker(&["stop", "--time", "8", &before.id]).ok());
+        eventually(10, "it has been told", || before.peek("/told"));
+        p.locket(&["secret", "set", "key"]).stdin(&value).ok();
+        eventually(7, "the file has it", || {
+            (before.peek("/run/secrets/key")? == value.as_bytes()).then_some(())
+        });
+        stop.join().unwrap();
+    });
+    let stopped = || !p.container("api").running();
+    holds(5, "it stays stopped", stopped);
+    assert_eq!(starts(&p.container("api")), 1);
+    // Nothing stands in the way of the next start.
+    p.docker(&["start", &before.id]).ok();
+    until_it_has(|| p.container("api"), &value);
+    p.ready();
     controller.stop();
     p.finish();
 }

@@ -118,40 +118,33 @@ fn a_listener_that_cannot_be_is_one_clear_line_and_takes_nobody_s_secrets_away()
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     let config = p.dir().join("locket.yaml").display().to_string();
-    for (listen, said) in [
-        (
-            address.to_string(),
-            "cannot be listened at: Address already in use",
-        ),
-        (
-            "0.0.0.0:9480".to_owned(),
-            "can be reached from elsewhere and there is no `tls`",
-        ),
-    ] {
-        p.write(
-            "locket.yaml",
-            format!("listen: {{ address: '{listen}' }}\n"),
-        );
-        let controller = p.controller(&["--config", &config]);
-        p.up(&[]);
-        let log = controller.log();
-        let errors: Vec<&str> = log.lines().filter(|l| l.contains("ERROR")).collect();
-        assert!(
-            matches!(&errors[..], [line] if line.contains(said)),
-            "{log}"
-        );
-        for command in [&["controller", "status"][..], &["doctor"]] {
-            let told = p.locket(command).any().all();
-            assert!(told.contains(said), "{told}");
-        }
-        controller.stop();
+    let write = |p: &Project, listen: &str| {
+        let text = format!("listen: {{ address: '{listen}', metrics: true }}\n");
+        p.write("locket.yaml", text);
+    };
+    // One that says what must not be is refused as a whole.
+    write(&p, "0.0.0.0:9480");
+    let out = p
+        .locket(&["controller", "run", "--config", &config])
+        .fails();
+    let out = out.all();
+    let errors: Vec<&str> = out.lines().filter(|l| l.starts_with("error")).collect();
+    let said = "can be reached from elsewhere and there is no `tls`";
+    assert!(matches!(&errors[..], [it] if it.contains(said)), "{out}");
+
+    write(&p, &address.to_string());
+    let controller = p.controller(&["--config", &config]);
+    p.up(&[]);
+    p.ready();
+    let said = "cannot be listened at: Address already in use";
+    let log = controller.log();
+    let errors: Vec<&str> = log.lines().filter(|l| l.contains("ERROR")).collect();
+    assert!(matches!(&errors[..], [it] if it.contains(said)), "{log}");
+    for command in [&["controller", "status"][..], &["doctor"]] {
+        let told = p.locket(command).any().all();
+        assert!(told.contains(said), "{told}");
     }
     // Once nothing is in the way, it listens without anybody's help.
-    p.write(
-        "locket.yaml",
-        format!("listen: {{ address: '{address}', metrics: true }}\n"),
-    );
-    let controller = p.controller(&["--config", &config]);
     drop(taken);
     eventually(60, "it listens", || TcpStream::connect(address).ok());
     controller.stop();

@@ -38,6 +38,11 @@ pub async fn fix(it: &Patient<'_>, yes: bool) -> Result<bool> {
     for it in &survey.leftovers {
         match leftovers::remove(&host, it, &holder).await {
             Ok(()) => term.info(format_args!("removed {}", lines(&it.to_string()))),
+            Err(leftovers::Error::Busy(by)) => term.info(format_args!(
+                "{} is in the hands of {}, which removes it within a minute",
+                lines(&it.to_string()),
+                lines(&by)
+            )),
             Err(e) => {
                 all = false;
                 term.warn(format_args!(

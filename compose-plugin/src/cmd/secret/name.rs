@@ -88,6 +88,10 @@ impl Folder {
             .hint("write PROJECT/NAME, or /NAME for a secret of all projects"));
         };
         let Some(spec) = &self.spec else {
+            // No compose project has a dot in its name: this one stands for a container of `docker run`.
+            if project.contains('.') {
+                return plain(Name::in_project(project, given));
+            }
             let warning = format!(
                 "the compose files cannot be read, so {given} was not looked up in x-locket.secrets"
             );
