@@ -37,8 +37,8 @@ pub struct Leftover {
 pub enum Object {
     /// The anchors of a project without containers.
     Anchor(ProjectName),
-    /// A container that ended, or was never started.
-    Container,
+    /// A container that ended, or was never started: its id.
+    Container(String),
     /// A container of ours that idles, and that nobody comes back to: its id.
     Writer(String),
     /// A service's volume whose project volume is gone.
@@ -50,7 +50,7 @@ pub enum Object {
 impl std::fmt::Display for Leftover {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let word = match self.object {
-            Object::Anchor(_) | Object::Container | Object::Writer(_) => "container",
+            Object::Anchor(_) | Object::Container(_) | Object::Writer(_) => "container",
             Object::Volume => "volume",
             Object::Image => "image",
         };
@@ -209,7 +209,7 @@ async fn stores(
         }
         if !is_current && has_ended(&it) {
             leftovers.push(Leftover {
-                object: Object::Container,
+                object: Object::Container(it.id.clone()),
                 name: it.name.clone(),
                 why: "the store's container of another version, which ended".into(),
             });
@@ -304,7 +304,7 @@ async fn accounts(
         };
         if owners::is_left_behind(&it) {
             out.leftovers.push(Leftover {
-                object: Object::Container,
+                object: Object::Container(it.id.clone()),
                 name: it.name.clone(),
                 why: "made to read an image's users, and never removed".into(),
             });

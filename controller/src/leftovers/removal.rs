@@ -42,7 +42,7 @@ pub async fn remove(host: &Host, it: &Leftover, holder: &str) -> Result<(), Erro
     let engine = &host.engine;
     match &it.object {
         Object::Anchor(project) => release(host, project, holder).await,
-        Object::Container => Ok(engine.remove(&it.name, false).await?),
+        Object::Container(id) => Ok(engine.remove(id, false).await?),
         Object::Writer(id) => Ok(engine.remove(id, true).await?),
         Object::Volume => Ok(engine.remove_volume(&it.name, false).await?),
         Object::Image => Ok(engine.remove_image(&it.name).await?),

@@ -1,6 +1,6 @@
 //! The controller is killed with SIGKILL before and after everything that it asks of a real engine and of a real anchor; another one
-//! takes over. Each point that has an effect once in each story, the others in the middle of a rotation; `tests/fire/crash.rs` has
-//! them all, every time that they are reached, on the fake engine.
+//! takes over. Each point that has an effect once in each story, the others in the middle of a rotation and while an anchor is
+//! made; `tests/fire/crash.rs` has them all, every time that they are reached, on the fake engine.
 
 use std::collections::BTreeSet;
 
@@ -220,7 +220,7 @@ impl Fire {
     }
 }
 
-/// What has no effect is struck in the middle of a rotation, and the exec of a session in a first delivery.
+/// What has no effect is struck in the middle of a rotation, and while a way in is opened anew.
 fn has_no_effect(point: &str) -> bool {
     let effects = [
         "acquire",
@@ -311,7 +311,7 @@ fn a_controller_that_is_killed_anywhere_while_an_anchor_is_made_has_a_successor_
         is_over: |it| it.project.anchors().iter().any(|it| it.running()) && it.runs(),
         reset: |_| {},
         check: never,
-        skips: has_no_effect,
+        skips: |_| false,
     });
 }
 
