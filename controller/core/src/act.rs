@@ -306,7 +306,8 @@ fn refused(pass: &Pass, container: &ObservedContainer) -> Option<(Cause, Time)> 
     Some((cause, at))
 }
 
-/// Closes intents whose stop did not happen and that are not wanted any more.
+/// Closes intents whose stop did not happen and that are not wanted any more. A controller that was killed may have asked for it: for
+/// as long as it may take, nobody knows whether it happens.
 fn drop_idle_intents(
     pass: &mut Pass,
     service: &ServiceName,
@@ -316,13 +317,13 @@ fn drop_idle_intents(
         let idle = container.operation.is_none()
             && !pass.stops(&container.id)
             && !due.iter().any(|(it, _)| it.id == container.id);
-        if idle
-            && pass
-                .memory
-                .intent(&container.id)
-                .is_some_and(|i| i.phase == Phase::Stopping)
-        {
-            pass.set_intent(&container.id, None);
+        let intent = pass.memory.intent(&container.id);
+        let Some(intent) = intent.filter(|it| idle && it.phase == Phase::Stopping) else {
+            continue;
+        };
+        match intent::may_stop_until(pass, service, container, intent) {
+            Some(at) => pass.wake_at(at.after(Duration::from_nanos(1))),
+            None => pass.set_intent(&container.id, None),
         }
     }
 }

@@ -67,6 +67,18 @@ fn grace(pass: &Pass, service: &ServiceName, container: &ObservedContainer) -> D
     container.stop_grace.or(of_model).unwrap_or(GRACE)
 }
 
+/// Until when a stop that was asked for may still happen, where none is known to be under way.
+pub(crate) fn may_stop_until(
+    pass: &Pass,
+    service: &ServiceName,
+    container: &ObservedContainer,
+    intent: &Intent,
+) -> Option<Time> {
+    let at_most = grace(pass, service, container) + SLACK;
+    let until = pass.still_to_come(intent.deadline, at_most);
+    until.filter(|_| intent.refused.is_none())
+}
+
 /// Somebody but us has told this run of the container to end.
 fn is_touched(container: &ObservedContainer) -> bool {
     let told = |at: &Time| container.started_at.is_none_or(|began| *at >= began);

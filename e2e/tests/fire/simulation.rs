@@ -103,7 +103,7 @@ impl Run {
         let mut world = World::alone("shop", &text).await;
         let app = App {
             reload_on: Some("SIGHUP".to_owned()),
-            stop_takes: Duration::from_millis(rng.u64(0..3000)),
+            stop_takes: Duration::from_millis(rng.u64(0..9000)),
             ..App::default()
         };
         world.app(&["key", "other"], app);
@@ -377,6 +377,7 @@ impl Run {
                 self.world.fake.faults().clear_events();
                 // Two who stop at once cannot be told apart; and by a clock that was set back, this was before what came before it.
                 let others = self.is_being_restarted(&id);
+                let others = others || self.world.fake.now() < self.latest;
                 let (before, is_deaf) = (self.world.fake.requests().len(), self.is_deaf());
                 self.world.engine.stop(&id, None).await.unwrap();
                 let stop = format!("POST /containers/{id}/stop?t=");

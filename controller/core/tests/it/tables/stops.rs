@@ -161,3 +161,38 @@ fn a_rollback_does_not_start_what_a_user_is_stopping() {
     let starts = w.log.iter().filter(|l| *l == "start api-1").count();
     assert_eq!(starts, 1, "{:?}", w.log);
 }
+
+/// The controller that has asked for the stop is gone, and so is the reason for it; the engine goes on with it.
+#[test]
+fn a_stop_of_a_dead_controller_that_is_not_wanted_any_more_is_ours_too() {
+    for happens in [true, false] {
+        let mut w = World::new();
+        w.service("api", Auto, &["a"]).settled().set("a", 2);
+        let planned = w.plan();
+        w.apply(planned);
+        w.pass_time(secs(3));
+        let planned = w.plan();
+        w.apply_first(planned, 1);
+        assert!(w.memory.intent(&ContainerId("api-1".into())).is_some());
+        // Told to end it is, but not by the one that looks now.
+        let now = w.now;
+        w.container("api-1").touched = Some(now);
+        w.set("a", 1);
+        for _ in 0..3 {
+            let planned = w.plan();
+            w.apply(planned);
+        }
+        w.pass_time(secs(5));
+        if happens {
+            w.stop("api-1");
+        }
+        w.settle();
+        let expected: &[&str] = if happens {
+            &["stop api-1", "start api-1"]
+        } else {
+            &[]
+        };
+        assert_eq!(w.log, expected);
+        assert!(w.memory.intent(&ContainerId("api-1".into())).is_none());
+    }
+}
