@@ -498,7 +498,10 @@ fn put_back(
                 },
             );
         }
-        ContainerState::Exited | ContainerState::Dead if is_touched(container) => {
+        // The end of the run that we have stopped is ours, whoever has heard of it.
+        ContainerState::Exited | ContainerState::Dead
+            if is_touched(container) && container.started_at != Some(intent.started_at) =>
+        {
             leave(pass, service, container, &intent);
         }
         ContainerState::Exited | ContainerState::Dead => {
