@@ -17,7 +17,7 @@ use locket_runtime::{Config, Controller, Trigger};
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::Host;
 use crate::api;
@@ -108,14 +108,14 @@ pub async fn run(
         settings.clock,
     );
     // Nobody goes without secrets because nobody can call.
-    let listens = keep_listening(&mut listener, &service).await;
+    let look_again = keep_listening(&mut listener, &service).await;
     let mut tasks = JoinSet::new();
     tasks.spawn(follow_engine(Arc::clone(&service)));
     tasks.spawn(follow_configuration(
         Arc::clone(&service),
         settings.configure,
         listener,
-        listens,
+        look_again,
     ));
     tasks.spawn(follow_sources(Arc::clone(&service)));
     tasks.spawn(resync(Arc::clone(&service)));
@@ -224,23 +224,20 @@ async fn follow_events(service: &Arc<Service>, made: mpsc::UnboundedSender<Strin
 }
 
 /// The host configuration lies in the store's volume, so the store's own hints tell of both.
-async fn follow_configuration(
+pub(crate) async fn follow_configuration(
     service: Arc<Service>,
     configure: Arc<dyn Configure>,
     mut listener: Listener,
-    mut listens: bool,
+    mut look_again: Instant,
 ) {
     let local = SourceName::from("local");
     let mut changes = configure.changes();
-    let mut again = tokio::time::interval(RESYNC);
     loop {
-        // Not at once: it has just been looked at.
-        again.reset_after(if listens { RESYNC } else { RELISTEN });
         let change = tokio::select! {
             change = changes.next() => change,
             // Files that it names may be others by now: a certificate was renewed.
-            _ = again.tick() => {
-                listens = keep_listening(&mut listener, &service).await;
+            () = tokio::time::sleep_until(look_again) => {
+                look_again = keep_listening(&mut listener, &service).await;
                 continue;
             }
         };
@@ -259,7 +256,7 @@ async fn follow_configuration(
         match configure.load().await {
             Ok(config) => {
                 service.reconfigure(Arc::new(config));
-                listens = keep_listening(&mut listener, &service).await;
+                look_again = keep_listening(&mut listener, &service).await;
             }
             Err(error) => tracing::error!(
                 error,
@@ -269,8 +266,8 @@ async fn follow_configuration(
     }
 }
 
-/// False if the listener is not as configured; said once for each reason.
-async fn keep_listening(listener: &mut Listener, service: &Service) -> bool {
+/// Sees to it that the listener is as configured; gives when to do so again. Why it is not is said once for each reason.
+pub(crate) async fn keep_listening(listener: &mut Listener, service: &Service) -> Instant {
     let problem = listener.follow().await.err();
     if let Some(error) = problem
         .as_ref()
@@ -281,9 +278,9 @@ async fn keep_listening(listener: &mut Listener, service: &Service) -> bool {
             "The listener cannot be as configured; the last good one stays, if there is one"
         );
     }
-    let listens = problem.is_none();
+    let pause = if problem.is_some() { RELISTEN } else { RESYNC };
     service.tell_listener_problem(problem);
-    listens
+    Instant::now() + pause
 }
 
 /// Sources that push: files that are watched, and what more comes.

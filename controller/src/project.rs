@@ -586,8 +586,8 @@ impl Project {
             0 => Duration::from_millis(1),
             _ => HELD_RETRY,
         };
-        let retry = |n: u32| HELD_RETRY.saturating_mul(1 << n.min(6)).min(FAILED_RETRY);
-        let retry = (self.failures > 0).then(|| retry(self.failures));
+        let pause = HELD_RETRY.saturating_mul(1 << self.failures.min(6));
+        let retry = (self.failures > 0).then(|| pause.min(FAILED_RETRY));
         let at = look.planned.wake_at.map(|at| at.since(look.now));
         let poll = self
             .tracker

@@ -110,13 +110,13 @@ pub(super) async fn standing(cx: &Context) -> Result<Standing> {
 }
 
 /// What a container does, in the engine's word.
-pub(super) fn word(it: &Container) -> String {
-    format!("{:?}", it.state.status).to_lowercase()
+pub(super) fn word(it: Status) -> String {
+    format!("{it:?}").to_lowercase()
 }
 
 /// What to do about one whose controller does not answer.
-pub(super) fn cure(it: &Container) -> String {
-    match it.state.status {
+pub(super) fn cure(it: Status) -> String {
+    match it {
         Status::Restarting => {
             "it ends as soon as it is started: `docker locket controller logs` says why".to_owned()
         }
@@ -135,9 +135,9 @@ async fn status(cx: &Context) -> Result<ExitCode> {
         if let Some(it) = &standing.container {
             let e = CommandError::user(format!(
                 "no controller answers: the container {NAME} is {}",
-                word(it)
+                word(it.state.status)
             ));
-            return Err(e.hint(cure(it)));
+            return Err(e.hint(cure(it.state.status)));
         }
         let e = CommandError::user("no controller answers");
         return Err(e.hint("`docker locket controller install` makes one; `controller run` is one in the foreground"));

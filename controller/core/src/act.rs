@@ -278,7 +278,7 @@ fn restart<'a>(pass: &mut Pass<'a>, service: &'a ServiceName, below: Option<&Ser
                 format!("{} is restarted first", first.name),
             );
             pass.hold(service, what, cause, None);
-        } else if let Some((cause, until)) = intent::is_leaving(pass, service, container) {
+        } else if let Some((cause, until)) = intent::leaving(pass, service, container) {
             pass.hold(service, what, cause, Some(until));
         } else if let Some((cause, until)) = held(pass, service, restart, below) {
             pass.hold(service, what, cause, until);

@@ -85,9 +85,9 @@ fn is_touched(container: &ObservedContainer) -> bool {
     container.touched.as_ref().is_some_and(told)
 }
 
-/// Somebody has told this run of the container to end, and it has not yet. A stop of ours would join theirs, and a start of ours
+/// Why, and until when, a container is left to somebody who has told it to end, where it has not ended yet. A stop of ours would join theirs, and a start of ours
 /// would undo it.
-pub(crate) fn is_leaving(
+pub(crate) fn leaving(
     pass: &Pass,
     service: &ServiceName,
     container: &ObservedContainer,
@@ -483,8 +483,8 @@ fn put_back(
     let rollback = Some(current.fingerprint) == accepted;
     match container.state {
         ContainerState::Running | ContainerState::Restarting => {
-            let leaving = is_leaving(pass, service, container).map(|(cause, at)| (cause, Some(at)));
-            if let Some((cause, until)) = leaving.or_else(|| freeze(pass, service)) {
+            let held = leaving(pass, service, container).map(|(cause, at)| (cause, Some(at)));
+            if let Some((cause, until)) = held.or_else(|| freeze(pass, service)) {
                 return pass.hold(service, format!("restart {}", container.name), cause, until);
             }
             open(

@@ -46,7 +46,7 @@ pub enum Error {
         why: String,
     },
     /// Somebody has removed a volume of the project while it was to be mounted.
-    #[error("volumes of the project were removed just now, so run the command again")]
+    #[error("volumes of the project were removed just now")]
     Gone,
     /// It was made, but does not run.
     #[error("{what} does not run: {why}")]

@@ -113,7 +113,11 @@ fn fifty_ups_with_another_image_each_against_a_secret_that_rotates_all_the_time(
     holds(3, "it is not restarted again", || p.container("api") == it);
     // Whatever has become of the containers since: each restart was for a later generation than the one before.
     let log = controller.log();
+    let stops = log
+        .lines()
+        .filter(|it| it.contains("step=stop ") && it.contains("-api-1,"));
     let restarted: Vec<u64> = log.lines().filter_map(restarted_for).collect();
+    assert_eq!(restarted.len(), stops.count(), "each says for what: {log}");
     assert!(restarted.is_sorted_by(|a, b| a < b), "{restarted:?}");
     assert!(!log.contains("[StartUnknown]"), "{log}");
     controller.stop();

@@ -322,15 +322,10 @@ async fn listens(client: &Client, config: &HostConfig, cx: &Context) {
 /// Waits until the controller in this container answers: an installation that does not is none.
 async fn answers(host: &Arc<Host>, container: &str, engine: &str) -> Result<Client> {
     let client = Client::new(Place::Container(container.to_owned()), Arc::clone(host));
+    // Nothing where the engine does not answer, or where the container is gone.
     let restarts = async || {
-        Some(
-            host.engine
-                .inspect(container)
-                .await
-                .ok()??
-                .state
-                .restart_count,
-        )
+        let it = host.engine.inspect(container).await.ok().flatten();
+        it.map(|it| it.state.restart_count)
     };
     let before = restarts().await;
     let look = async {
@@ -338,7 +333,7 @@ async fn answers(host: &Arc<Host>, container: &str, engine: &str) -> Result<Clie
             if let Ok(it) = client.answerer().await {
                 return Some(it.engine == engine);
             }
-            if restarts().await > before {
+            if before.is_some() && restarts().await > before {
                 return None;
             }
             tokio::time::sleep(LOOK).await;

@@ -39,22 +39,16 @@ pub async fn controller(it: &Patient<'_>) -> Findings {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Contained {
     pub is_ours: bool,
-    pub is_running: bool,
     pub is_unhealthy: bool,
-    /// What it does, in the engine's word.
-    pub word: String,
-    /// What to do if it does not answer.
-    pub cure: String,
+    pub status: Status,
 }
 
 impl From<&Container> for Contained {
     fn from(it: &Container) -> Self {
         Self {
             is_ours: container::is_ours(it),
-            is_running: it.state.status == Status::Running,
             is_unhealthy: it.state.health == Health::Unhealthy,
-            word: word(it),
-            cure: cure(it),
+            status: it.state.status,
         }
     }
 }
@@ -77,16 +71,16 @@ pub(super) fn stands(answers: Option<(&str, &str)>, container: Option<&Contained
         (Some((version, place)), _) => {
             ok(format!("a controller answers: {place}, version {version}"))
         }
-        (None, Some(it)) if it.is_running => error(
+        (None, Some(it)) if it.status == Status::Running => error(
             format!("container {NAME} runs, but its controller does not answer for this engine"),
             "`docker locket controller logs` says why; `docker locket controller install` makes it anew",
         ),
         (None, Some(it)) => warning(
             format!(
                 "container {NAME} is {}: no change reaches a container by itself, and after a reboot nobody delivers",
-                it.word
+                word(it.status)
             ),
-            it.cure.clone(),
+            cure(it.status),
         ),
         (None, None) => note(
             "no controller runs: changes, and what a reboot has emptied, arrive by `docker locket apply` only",

@@ -39,7 +39,7 @@ pub async fn fix(it: &Patient<'_>, yes: bool) -> Result<bool> {
         match leftovers::remove(&host, it, &holder).await {
             Ok(()) => term.info(format_args!("removed {}", lines(&it.to_string()))),
             Err(leftovers::Error::Busy(by)) => term.info(format_args!(
-                "{} is in the hands of {}, which removes it within a minute",
+                "{} stays: {} works on the project, and a controller removes it by itself within a minute",
                 lines(&it.to_string()),
                 lines(&by)
             )),

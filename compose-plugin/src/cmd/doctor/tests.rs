@@ -10,7 +10,7 @@ use locket_controller::own::anchor::{COMPOSE_PROJECT, Volumes};
 use locket_controller::sources::Problem;
 use locket_crds::config::HostConfig;
 use locket_crds::reference::SecretRef;
-use locket_engine::{EngineInfo, Volume};
+use locket_engine::{EngineInfo, Status, Volume};
 
 use super::controller::Contained;
 use super::files::Socket;
@@ -330,14 +330,13 @@ fn the_plugin() {
 
 #[test]
 fn the_controller() {
-    let contained = |word: &str| Contained {
+    let contained = |status| Contained {
         is_ours: true,
-        is_running: word == "running",
         is_unhealthy: false,
-        word: word.into(),
-        cure: format!("what to do about {word}"),
+        status,
     };
-    let (runs, exited) = (contained("running"), contained("exited"));
+    let (runs, exited) = (contained(Status::Running), contained(Status::Exited));
+    let restarting = contained(Status::Restarting);
     let ill = Contained {
         is_unhealthy: true,
         ..runs.clone()
@@ -355,6 +354,7 @@ fn the_controller() {
         (Some(("0.0.1", "socket /run/x")), None),
         (None, Some(&runs)),
         (None, Some(&exited)),
+        (None, Some(&restarting)),
         (answers, Some(&foreign)),
     ];
     told(
@@ -372,7 +372,8 @@ fn the_controller() {
             warning: the controller answers (socket /run/x), but its container is unhealthy -> `docker locket controller logs` says why
             warning: the controller (socket /run/x) is version 0.0.1, this program is VERSION -> `docker locket controller install` brings it to this version; a `controller run` is to be started anew
             error: container locket-controller runs, but its controller does not answer for this engine -> `docker locket controller logs` says why; `docker locket controller install` makes it anew
-            warning: container locket-controller is exited: no change reaches a container by itself, and after a reboot nobody delivers -> what to do about exited
+            warning: container locket-controller is exited: no change reaches a container by itself, and after a reboot nobody delivers -> `docker start locket-controller`; `docker locket controller logs` may say why it ended
+            warning: container locket-controller is restarting: no change reaches a container by itself, and after a reboot nobody delivers -> it ends as soon as it is started: `docker locket controller logs` says why
             error: container locket-controller exists and is not locket's -> remove or rename it"#]],
     );
 }

@@ -1,6 +1,7 @@
 //! Where it listens, and with which certificate.
 
 use super::*;
+use crate::process::{follow_configuration, keep_listening};
 
 fn free() -> u16 {
     let it = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -112,4 +113,35 @@ async fn with_a_certificate_it_speaks_tls_and_nothing_else() {
     let mut answer = Vec::new();
     let _ = plain.read_to_end(&mut answer).await;
     assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listener_is_tried_again_however_often_the_store_changes() {
+    let desk = Desk::new("{}").await;
+    let port = free();
+    desk.configure(&format!(
+        "listen: {{ address: '127.0.0.1:{port}', hooks: {{ x: {{ secret: {{ file: /gone }} }} }} }}"
+    ));
+    let Desk {
+        world,
+        files,
+        mut listener,
+        ..
+    } = desk;
+    let service = world.service();
+    let look_again = keep_listening(&mut listener, &service).await;
+    let problem = service.listener_problem().unwrap();
+    assert!(
+        problem.contains("the secret of hook x cannot be read"),
+        "{problem}"
+    );
+    let configure = Arc::clone(&files) as _;
+    let following = Arc::clone(&service);
+    let _task = Task::spawn(follow_configuration(
+        following, configure, listener, look_again,
+    ));
+    lock(&files.0).insert("/gone".into(), SECRET.to_vec());
+    sleep(Duration::from_secs(35)).await;
+    assert_eq!(service.listener_problem(), None);
+    assert!(listens(port).await);
 }
